@@ -1,0 +1,194 @@
+package chat
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"bcast/identity"
+	"bcast/internal/record"
+	"bcast/internal/wire"
+)
+
+// subject is one thing that can be asked for: a record by its number, or by its id, all of it or some bytes.
+type subject struct {
+	feed     record.ShortFeed
+	seq      uint64
+	id       record.ID // used when seq is 0
+	from, to uint16    // of the encoded record; to 0: all of it
+}
+
+// answer is who asked for a subject.
+type answer struct {
+	subject
+	askers []asker
+}
+
+type asker struct {
+	id    identity.DeviceID
+	limit int
+}
+
+// answers gathers what members ask for, so that several who miss one record get it by one broadcast (R12).
+type answers struct {
+	at      time.Duration // when the gathered are answered; never: none
+	queue   []*answer
+	byWhat  map[subject]*answer
+	loading map[uint64][]*answer
+	held    map[subject]time.Duration // answered by broadcast: not again before then
+}
+
+func (a *answers) init() {
+	a.at = never
+	a.byWhat = map[subject]*answer{}
+	a.loading = map[uint64][]*answer{}
+	a.held = map[subject]time.Duration{}
+}
+
+func (a *answers) deadline() time.Duration { return a.at }
+
+// add queues what for a member; false when the queue is full.
+func (a *answers) add(what subject, who asker, at time.Duration) bool {
+	ans := a.byWhat[what]
+	if ans == nil {
+		if len(a.queue) >= maxAnswers {
+			return false
+		}
+		ans = &answer{subject: what}
+		a.byWhat[what], a.queue = ans, append(a.queue, ans)
+		a.at = min(a.at, at)
+	}
+	if !slices.ContainsFunc(ans.askers, func(k asker) bool { return k.id == who.id }) {
+		ans.askers = append(ans.askers, who)
+	}
+	return true
+}
+
+// direct queues a record by its id for one member, due at once.
+func (a *answers) direct(id record.ID, to identity.DeviceID, limit int) {
+	a.add(subject{id: id}, asker{to, limit}, 0)
+}
+
+// want takes what a member asks for.
+func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
+	who := asker{id: from, limit: max(min(int(w.Limit), wire.MaxDatagram), wire.MinDatagram)}
+	at, budget := now+r.profile.gather, maxAnswersEach
+	var below []wire.FeedClaim
+	for _, want := range w.Ranges {
+		f := r.short[want.Feed]
+		if f == nil || f.high == 0 {
+			continue
+		}
+		if want.From < f.low && len(below) < digestClaims {
+			below = append(below, f.wireClaim())
+		}
+		for seq := max(want.From, f.low); seq <= min(want.To, f.high) && budget > 0; seq++ {
+			budget--
+			r.gather(now, subject{feed: f.short, seq: seq}, who, at)
+		}
+	}
+	for _, id := range w.IDs {
+		r.gather(now, subject{id: id}, who, at)
+	}
+	for _, p := range w.Parts {
+		if p.From < p.To {
+			r.gather(now, subject{id: p.Record, from: p.From, to: p.To}, who, at)
+		}
+	}
+	if len(below) > 0 { // so that nobody asks for ever for what nobody has (R13)
+		r.send(from, Control, wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: below})
+	}
+}
+
+func (r *Room) gather(now time.Duration, what subject, who asker, at time.Duration) {
+	if r.answers.held[what] > now {
+		return
+	}
+	r.answers.add(what, who, at)
+}
+
+// sendAnswers asks the store for what was gathered.
+func (r *Room) sendAnswers(now time.Duration) {
+	a := &r.answers
+	if a.at > now {
+		return
+	}
+	r.token++
+	load := Load{Token: r.token}
+	a.loading[load.Token] = a.queue
+	for _, ans := range a.queue {
+		if ans.seq == 0 {
+			load.IDs = append(load.IDs, ans.id)
+			continue
+		}
+		f := r.short[ans.feed]
+		if n := len(load.Ranges); n > 0 && load.Ranges[n-1].Feed == f.id && load.Ranges[n-1].To+1 == ans.seq {
+			load.Ranges[n-1].To = ans.seq
+			continue
+		}
+		load.Ranges = append(load.Ranges, record.Span{Feed: f.id, From: ans.seq, To: ans.seq})
+	}
+	a.queue, a.at = nil, never
+	clear(a.byWhat)
+	for what, until := range a.held {
+		if until <= now {
+			delete(a.held, what)
+		}
+	}
+	r.out.Load = append(r.out.Load, load)
+}
+
+// Loaded brings the records of a Load; those that the store no longer has are missing.
+func (r *Room) Loaded(now Now, token uint64, records []*record.Record) {
+	bySeq := map[subject]*record.Record{}
+	for _, rec := range records {
+		bySeq[subject{feed: rec.Header.Feed.Short(), seq: rec.Header.Seq}] = rec
+		bySeq[subject{id: rec.ID}] = rec
+	}
+	batch := r.answers.loading[token]
+	delete(r.answers.loading, token)
+	slices.SortStableFunc(batch, func(a, b *answer) int {
+		return cmp.Or(slices.Compare(a.feed[:], b.feed[:]), cmp.Compare(a.seq, b.seq))
+	})
+	for _, ans := range batch {
+		rec := bySeq[subject{feed: ans.feed, seq: ans.seq}]
+		if ans.seq == 0 {
+			rec = bySeq[subject{id: ans.id}]
+		}
+		if rec != nil {
+			r.reply(now.Mono, ans, rec)
+		}
+	}
+}
+
+// reply sends rec to who asked: by one broadcast if they are several and it reaches them whole.
+func (r *Room) reply(now time.Duration, ans *answer, rec *record.Record) {
+	end := int(ans.to)
+	if end == 0 {
+		end = len(rec.Bytes())
+	}
+	all := ans.to == 0
+	wide := 0
+	for _, k := range ans.askers {
+		if k.limit >= r.limit {
+			wide++
+		}
+	}
+	if wide >= askersForBroadcast {
+		r.replyTo(rec, identity.DeviceID{}, r.limit, all, int(ans.from), end)
+		r.answers.held[ans.subject] = now + r.profile.holdOff
+	}
+	for _, k := range ans.askers {
+		if wide < askersForBroadcast || k.limit < r.limit {
+			r.replyTo(rec, k.id, k.limit, all, int(ans.from), end)
+		}
+	}
+}
+
+func (r *Room) replyTo(rec *record.Record, to identity.DeviceID, limit int, all bool, from, end int) {
+	if all {
+		r.carry(rec, to, Repair, limit)
+	} else {
+		r.carryPart(rec, to, Repair, limit, from, end)
+	}
+}

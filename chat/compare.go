@@ -1,0 +1,132 @@
+package chat
+
+import (
+	"bytes"
+	"slices"
+
+	"bcast/identity"
+	"bcast/internal/wire"
+)
+
+// span is a part of the feeds in the order of their short names, both ends inclusive.
+type span struct{ from, to [8]byte }
+
+var everything = span{to: [8]byte{255, 255, 255, 255, 255, 255, 255, 255}}
+
+// claimed is the feeds with a claim within s, in the order of their short names.
+func (r *Room) claimed(s span) []*feed {
+	var feeds []*feed
+	for _, f := range r.recent {
+		if bytes.Compare(f.short[:], s.from[:]) >= 0 && bytes.Compare(f.short[:], s.to[:]) <= 0 {
+			feeds = append(feeds, f)
+		}
+	}
+	slices.SortFunc(feeds, byName)
+	return feeds
+}
+
+// fingerprint is the keyed hash of the claims of feeds, which are in order.
+func (r *Room) fingerprint(feeds []*feed) [16]byte {
+	var b []byte
+	for _, f := range feeds {
+		b = append(b, f.claimBytes()...)
+	}
+	return r.cfg.Fingerprint(b)
+}
+
+// compare sends a member what we have within s: listed if it is little, else the fingerprints of its parts (R16).
+func (r *Room) compare(to identity.DeviceID, s span) {
+	var frame wire.Range
+	size := wire.SealedOverhead + wire.SignedOverhead + 1
+	for _, part := range r.parted(s) {
+		size += 17 + 28*len(part.Claims)
+		if !part.Listed {
+			size += 16
+		}
+		if size > r.limitOf(to) || len(frame.Spans) >= wire.MaxSpans {
+			break // the rest comes up again with the next digest
+		}
+		frame.Spans = append(frame.Spans, part)
+	}
+	if len(frame.Spans) > 0 {
+		r.send(to, Control, frame)
+	}
+}
+
+// parted is s as one listed span, or split into fingerprinted ones that leave no name out.
+func (r *Room) parted(s span) []wire.Span {
+	feeds := r.claimed(s)
+	if len(feeds) <= splitAt {
+		return []wire.Span{{From: s.from, To: s.to, Listed: true, Claims: wireClaims(feeds)}}
+	}
+	var parts []wire.Span
+	from := s.from
+	for i := range splitInto {
+		end := (i + 1) * len(feeds) / splitInto
+		part := feeds[i*len(feeds)/splitInto : end]
+		to := s.to
+		if i < splitInto-1 {
+			to = before(feeds[end].short)
+		}
+		parts = append(parts, wire.Span{From: from, To: to, Fingerprint: r.fingerprint(part)})
+		from = after(to)
+	}
+	return parts
+}
+
+func wireClaims(feeds []*feed) []wire.FeedClaim {
+	claims := make([]wire.FeedClaim, len(feeds))
+	for i, f := range feeds {
+		claims[i] = f.wireClaim()
+	}
+	return claims
+}
+
+// ranges takes a member's side of a comparison. Each round either narrows a difference down or names it, and a list is
+// answered only with what its sender lacks, so that it ends.
+func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
+	for _, s := range f.Spans {
+		here := span{s.From, s.To}
+		if bytes.Compare(s.From[:], s.To[:]) > 0 {
+			continue
+		}
+		if !s.Listed {
+			if r.fingerprint(r.claimed(here)) != s.Fingerprint {
+				r.compare(from, here)
+			}
+			continue
+		}
+		theirs := map[[8]byte]uint64{}
+		for _, c := range s.Claims {
+			theirs[c.Feed] = c.High
+			r.learn(now, from, c)
+		}
+		more := slices.DeleteFunc(r.claimed(here), func(f *feed) bool { return f.high <= theirs[f.short] })
+		for len(more) > 0 {
+			part := more[:min(len(more), digestClaims)]
+			more = more[len(part):]
+			r.send(from, Control, wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: wireClaims(part)})
+		}
+	}
+}
+
+// before and after are the neighbours of a name in the order of names.
+func before(name [8]byte) [8]byte {
+	for i := len(name) - 1; i >= 0; i-- {
+		name[i]--
+		if name[i] != 255 {
+			break
+		}
+	}
+	return name
+}
+
+func after(name [8]byte) [8]byte {
+	for i := len(name) - 1; i >= 0; i-- {
+		name[i]++
+		if name[i] != 0 {
+			break
+		}
+	}
+	return name
+}

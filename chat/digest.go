@@ -1,0 +1,174 @@
+package chat
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+	"time"
+
+	"bcast/identity"
+	"bcast/internal/wire"
+)
+
+// sum is the multiset hash of all claims: the sum modulo 2^256 of a hash of each, so that a change costs two hashes
+// whatever the number of feeds. Big-endian words.
+type sum [4]uint64
+
+// claimHash is what one feed's claim adds to the sum.
+func claimHash(f *feed) sum {
+	h := sha256.Sum256(append([]byte("bcast/1 claim\x00"), f.claimBytes()...))
+	var s sum
+	for i := range s {
+		s[i] = binary.BigEndian.Uint64(h[8*i:])
+	}
+	return s
+}
+
+// claimBytes is the claim with the whole id of its head: what is hashed, never sent.
+func (f *feed) claimBytes() []byte {
+	b := append(make([]byte, 0, 40), f.short[:]...)
+	b = binary.BigEndian.AppendUint64(b, f.low)
+	b = binary.BigEndian.AppendUint64(b, f.high)
+	return append(b, f.head[:]...)
+}
+
+func (s *sum) add(f *feed) {
+	var carry uint64
+	h := claimHash(f)
+	for i := len(s) - 1; i >= 0; i-- {
+		s[i], carry = bits.Add64(s[i], h[i], carry)
+	}
+}
+
+func (s *sum) remove(f *feed) {
+	var borrow uint64
+	h := claimHash(f)
+	for i := len(s) - 1; i >= 0; i-- {
+		s[i], borrow = bits.Sub64(s[i], h[i], borrow)
+	}
+}
+
+func (s *sum) bytes() (b [32]byte) {
+	for i, w := range s {
+		binary.BigEndian.PutUint64(b[8*i:], w)
+	}
+	return b
+}
+
+// trickle is the timer of the digest (RFC 6206): frequent after a change or a difference, rare in agreement, and
+// silent where enough others have just said the same.
+//
+//	interval doubles from digestMin to digestMax; in each, at a random moment of its second half, a digest is sent
+//	unless trickleK equal ones were heard; a difference or a change begins again at digestMin
+type trickle struct {
+	interval time.Duration
+	ends     time.Duration
+	fire     time.Duration // never: already decided in this interval
+	heard    int
+}
+
+// trickleK is how many equal digests make an own one needless.
+const trickleK = 2
+
+func (t *trickle) deadline() time.Duration { return min(t.fire, t.ends) }
+
+func (t *trickle) begin(now, interval time.Duration, rng *rand.Rand) {
+	t.interval, t.heard = interval, 0
+	t.ends = now + interval
+	t.fire = now + interval/2 + time.Duration(rng.Int64N(int64(interval/2)))
+}
+
+// reset begins again at the shortest interval, unless it is running already.
+func (t *trickle) reset(now time.Duration, p *profile, rng *rand.Rand) {
+	if t.interval != p.digestMin {
+		t.begin(now, p.digestMin, rng)
+	}
+}
+
+// changed says that there is something new to tell. In a lively room digests go on at up to four times the shortest
+// interval; a reset for each post would double them.
+func (t *trickle) changed(now time.Duration, p *profile, rng *rand.Rand) {
+	if t.interval > 4*p.digestMin {
+		t.reset(now, p, rng)
+	}
+}
+
+// advance tells whether to send a digest now.
+func (t *trickle) advance(now time.Duration, p *profile, rng *rand.Rand) (send bool) {
+	if now >= t.fire {
+		t.fire = never
+		send = t.heard < trickleK
+	}
+	if now >= t.ends {
+		t.begin(now, min(2*t.interval, p.digestMax), rng)
+	}
+	return send
+}
+
+// sendDigest tells what is stored here: the sum of all, and the claims that changed last.
+func (r *Room) sendDigest(to identity.DeviceID) {
+	d := wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent))}
+	for i := len(r.recent) - 1; i >= 0 && len(d.Claims) < digestClaims; i-- {
+		d.Claims = append(d.Claims, r.recent[i].wireClaim())
+	}
+	r.send(to, Control, d)
+}
+
+// digest takes what another member has (R15). It learns of gaps from the claims, and where those agree and the sums do
+// not, begins to compare by ranges.
+func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
+	if d.Root == r.sum.bytes() {
+		r.trickle.heard++
+		delete(r.differing, from)
+		for _, c := range d.Claims {
+			r.credit(from, c)
+		}
+		return
+	}
+	differ := false
+	for _, c := range d.Claims {
+		differ = r.learn(now, from, c) || differ
+	}
+	since, known := r.differing[from]
+	if !known {
+		since = now.Mono
+		r.differing[from] = since
+	}
+	if now.Mono-r.changedAt < settleTime && now.Mono-since < settleTime {
+		return // what makes the difference is on its way
+	}
+	r.trickle.reset(now.Mono, r.profile, r.cfg.Rand)
+	if hidden := !differ || int(d.Feeds) != len(r.short); hidden && now.Mono-r.compared >= r.profile.digestMin {
+		r.compared = now.Mono
+		r.compare(from, everything)
+	}
+}
+
+// learn takes one claim of a member: what it has that we lack is asked for. It tells whether the claim differs from
+// ours.
+func (r *Room) learn(now Now, from identity.DeviceID, c wire.FeedClaim) bool {
+	f := r.feedNamed(c.Feed)
+	if f == nil || c.Low > c.High || c.High == 0 {
+		return false
+	}
+	r.credit(from, c)
+	if c.High >= max(f.next, 1) && !f.forked {
+		f.claimed = max(f.claimed, c.High)
+		r.begin(f, c.Low)
+		r.noticeGap(now.Mono, f, false)
+	}
+	return f.high != c.High || f.low != c.Low || f.wireClaim().Head != c.Head
+}
+
+// credit notes who has what: as a source for others, and as a reader of our own posts.
+func (r *Room) credit(from identity.DeviceID, c wire.FeedClaim) {
+	f := r.short[c.Feed]
+	if f == nil {
+		return
+	}
+	f.heldBy(from, c.High)
+	if f == r.own {
+		r.reached(from, c.High)
+	}
+}

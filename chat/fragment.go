@@ -1,0 +1,144 @@
+package chat
+
+import (
+	"slices"
+	"time"
+
+	"bcast/internal/record"
+	"bcast/internal/wire"
+)
+
+// assembly is a record of which some pieces came.
+type assembly struct {
+	id    record.ID
+	buf   []byte
+	got   []extent       // sorted, apart
+	head  *record.Record // once the first piece came
+	heard time.Duration
+}
+
+// extent is a run of bytes, From inclusive, To exclusive.
+type extent struct{ from, to int }
+
+// assemblies are the records being put together, at most maxAssemblies.
+type assemblies struct {
+	byID map[record.ID]*assembly
+	done []record.ID // put together lately: pieces that come twice begin nothing anew
+}
+
+func (p *assemblies) init() { p.byID = map[record.ID]*assembly{} }
+
+func (p *assemblies) forget(id record.ID) {
+	delete(p.byID, id)
+	p.done = append(p.done, id)
+	if len(p.done) > maxAssemblies {
+		p.done = p.done[1:]
+	}
+}
+
+// of is the assembly of a feed's record, if its first piece came.
+func (p *assemblies) of(id record.Feed, seq uint64) *assembly {
+	for _, a := range p.byID {
+		if a.head != nil && a.head.Header.Feed == id && a.head.Header.Seq == seq {
+			return a
+		}
+	}
+	return nil
+}
+
+// open is the assembly of a record, made if need be: then the one that was quiet longest makes place.
+func (p *assemblies) open(now time.Duration, f wire.Frag) *assembly {
+	id := record.ID(f.Record)
+	if a := p.byID[id]; a != nil {
+		return a
+	}
+	if slices.Contains(p.done, id) {
+		return nil
+	}
+	if len(p.byID) >= maxAssemblies {
+		var oldest *assembly
+		for _, a := range p.byID {
+			if oldest == nil || a.heard < oldest.heard || a.heard == oldest.heard && lessID(a.id, oldest.id) {
+				oldest = a
+			}
+		}
+		delete(p.byID, oldest.id)
+	}
+	a := &assembly{id: id, buf: make([]byte, f.Total)}
+	p.byID[id] = a
+	return a
+}
+
+func lessID(a, b record.ID) bool { return slices.Compare(a[:], b[:]) < 0 }
+
+// Frag takes a piece of a record (R20). Whoever sent it, only a whole record with its author's signature counts.
+func (r *Room) Frag(now Now, f wire.Frag) {
+	if int(f.Total) > record.MaxSize {
+		return
+	}
+	for id, a := range r.parts.byID {
+		if a.heard+assemblyLife < now.Mono {
+			delete(r.parts.byID, id)
+		}
+	}
+	a := r.parts.open(now.Mono, f)
+	if a == nil || len(a.buf) != int(f.Total) {
+		return
+	}
+	a.heard = now.Mono
+	copy(a.buf[f.Offset:], f.Data)
+	a.add(extent{int(f.Offset), int(f.Offset) + len(f.Data)})
+	if f.Offset == 0 && a.head == nil {
+		r.firstPiece(now, a)
+	}
+	if len(a.got) == 1 && a.got[0] == (extent{0, len(a.buf)}) {
+		r.whole(now, a)
+	}
+}
+
+// firstPiece reads header and proof, which the first piece holds: from then on what is missing can be asked for.
+func (r *Room) firstPiece(now Now, a *assembly) {
+	head, _, err := record.ParseHeadPrefix(r.cfg.ID, a.buf[:a.got[0].to])
+	if err != nil || head.ID != a.id || !head.Verify(r.cfg.Verify) {
+		return
+	}
+	a.head = head
+	r.Head(now, head)
+}
+
+func (r *Room) whole(now Now, a *assembly) {
+	rec, err := record.Parse(r.cfg.ID, a.buf)
+	if err != nil || rec.ID != a.id || !rec.Verify(r.cfg.Verify) {
+		delete(r.parts.byID, a.id) // somebody mixed a false piece in: begin anew
+		return
+	}
+	r.Record(now, rec)
+}
+
+// add notes that the bytes of e are there.
+func (a *assembly) add(e extent) {
+	a.got = append(a.got, e)
+	slices.SortFunc(a.got, func(x, y extent) int { return x.from - y.from })
+	merged := a.got[:1]
+	for _, x := range a.got[1:] {
+		if last := &merged[len(merged)-1]; x.from <= last.to {
+			last.to = max(last.to, x.to)
+		} else {
+			merged = append(merged, x)
+		}
+	}
+	a.got = merged
+}
+
+// missing is what has not come, at most n runs.
+func (a *assembly) missing(n int) []wire.Part {
+	var parts []wire.Part
+	from := 0
+	for _, e := range append(a.got[:len(a.got):len(a.got)], extent{len(a.buf), len(a.buf)}) {
+		if e.from > from && len(parts) < n {
+			parts = append(parts, wire.Part{Record: a.id, From: uint16(from), To: uint16(e.from)})
+		}
+		from = e.to
+	}
+	return parts
+}

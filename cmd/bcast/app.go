@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"bcast"
+	"bcast/identity"
+	"bcast/internal/control"
+	"bcast/internal/home"
+)
+
+// Exit codes. Scripts rely on them.
+const (
+	exitDone     = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitSome     = 3 // some members do not have it yet
+	exitNone     = 4 // none has
+	exitNoDaemon = 5
+)
+
+// stdio is where a run reads and writes.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is one run of the program.
+type app struct {
+	stdio
+	getenv func(string) string
+	start  func(context.Context, bcast.Config) (participant, error)
+}
+
+// participant is a node of this process.
+type participant interface {
+	control.API
+	// Reload reads interfaces and the home's settings again and announces the result.
+	Reload(context.Context) error
+	// Close says goodbye and releases the home.
+	Close() error
+}
+
+// run runs the command line in words and returns the exit code.
+func run(ctx context.Context, words []string, std stdio, getenv func(string) string) int {
+	a := &app{stdio: std, getenv: getenv, start: startNode}
+	return a.run(ctx, words)
+}
+
+func startNode(ctx context.Context, cfg bcast.Config) (participant, error) {
+	node, err := bcast.Start(ctx, cfg)
+	if err != nil {
+		return nil, err // never a nil *Node in a participant
+	}
+	return node, nil
+}
+
+func (a *app) run(ctx context.Context, words []string) int {
+	parser := a.parser()
+	arranged, err := arrange(words, tableOf(parser.Flags), tablesOf(parser.Commands))
+	if err == nil {
+		err = parser.RunContext(ctx, append([]string{parser.Name}, arranged...))
+	}
+	return a.report(err, slices.Contains(before(words, "--"), "--json"))
+}
+
+func tablesOf(commands []*cli.Command) map[string]flagTable {
+	tables := map[string]flagTable{"help": {}}
+	for _, c := range commands {
+		tables[c.Name] = tableOf(c.Flags)
+	}
+	return tables
+}
+
+func before(words []string, end string) []string {
+	if at := slices.Index(words, end); at >= 0 {
+		return words[:at]
+	}
+	return words
+}
+
+// parser describes the whole command line.
+func (a *app) parser() *cli.App {
+	parser := &cli.App{
+		Name:            "bcast",
+		Usage:           "group chat and device discovery for the network you are on",
+		UsageText:       "bcast [--home DIR] [--json] COMMAND [flags] [arguments]",
+		Description:     "Try it: run `bcast join lobby` on two machines of one network.",
+		HideVersion:     true,
+		HideHelpCommand: false,
+		Writer:          a.out,
+		ErrWriter:       a.err,
+		ExitErrHandler:  func(*cli.Context, error) {},
+		OnUsageError:    refuseUsage,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "home", Usage: "directory of key, rooms and control socket [$BCAST_HOME]"},
+			&cli.BoolFlag{Name: "json", Usage: "one JSON object a line, errors too"},
+			&cli.BoolFlag{Name: "version", Usage: "print the version"},
+		},
+		Commands: []*cli.Command{
+			a.joinCommand(), a.sayCommand(), a.tailCommand(), a.roomsCommand(), a.membersCommand(), a.leaveCommand(),
+			a.nickCommand(), a.peersCommand(), a.discoverCommand(), a.daemonCommand(), a.statusCommand(),
+			a.doctorCommand(), a.ifacesCommand(), a.recvfromCommand(), a.sendtoCommand(), a.idCommand(),
+			a.configCommand(), a.versionCommand(),
+		},
+		Action: func(c *cli.Context) error {
+			if c.Bool("version") {
+				return a.version(c)
+			}
+			return cli.ShowAppHelp(c)
+		},
+	}
+	for _, command := range parser.Commands {
+		command.HideHelpCommand = true // `leave help` leaves a room
+		command.OnUsageError = refuseUsage
+		command.CustomHelpTemplate = commandHelp
+	}
+	return parser
+}
+
+// commandHelp shows what the library's template does, and the flags that every command has.
+const commandHelp = `bcast {{.Name}} - {{.Usage}}
+
+USAGE:
+   bcast {{.Name}}{{if .VisibleFlags}} [flags]{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
+
+{{.Description}}
+{{if .VisibleFlags}}
+FLAGS:{{range .VisibleFlags}}
+   {{.}}{{end}}
+{{end}}
+ALWAYS:
+   --home DIR  directory of key, rooms and control socket [$BCAST_HOME]
+   --json      one JSON object a line, errors too
+`
+
+func refuseUsage(_ *cli.Context, err error, _ bool) error {
+	return control.NewError(control.CodeUsage, err, err.Error(), "")
+}
+
+// exit ends a run with a code of its own, after everything has been said.
+type exit int
+
+func (e exit) Error() string { return "exit " + strconv.Itoa(int(e)) }
+
+// report prints err for a person or a program and returns the exit code.
+func (a *app) report(err error, asJSON bool) int {
+	var code exit
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	if err == nil {
+		return exitDone
+	}
+	var parse cli.ExitCoder
+	if errors.As(err, &parse) { // the parser's own: no help on such a topic
+		err = usageError(parse.Error(), "")
+	}
+	e := control.AsError(err)
+	if asJSON {
+		line, _ := json.Marshal(map[string]*control.Error{"error": e}) // strings only: it cannot fail
+		fmt.Fprintf(a.err, "%s\n", line)
+	} else {
+		fmt.Fprintf(a.err, "bcast: %s\n", clean(e.Message))
+		if e.Hint != "" {
+			fmt.Fprintf(a.err, "bcast: hint: %s\n", clean(e.Hint))
+		}
+	}
+	return exitCode(e.Code)
+}
+
+func exitCode(code control.Code) int {
+	switch code {
+	case control.CodeUsage, control.CodeInvalid, control.CodeTooLarge:
+		return exitUsage
+	case control.CodeNoDaemon:
+		return exitNoDaemon
+	default:
+		return exitFailed
+	}
+}
+
+// arguments checks that at least low and at most high words follow the flags; high < 0 is no limit.
+func arguments(c *cli.Context, low, high int) ([]string, error) {
+	args := c.Args().Slice()
+	if len(args) >= low && (high < 0 || len(args) <= high) {
+		return args, nil
+	}
+	message := fmt.Sprintf("%s: too many arguments", c.Command.Name)
+	if len(args) < low {
+		message = fmt.Sprintf("%s: an argument is missing", c.Command.Name)
+	}
+	usage := strings.TrimSpace(fmt.Sprintf("usage: bcast %s %s", c.Command.Name, c.Command.ArgsUsage))
+	return nil, usageError(message, usage)
+}
+
+// positive checks the durations named: nothing waits for less than no time.
+func positive(c *cli.Context, names ...string) error {
+	for _, name := range names {
+		if c.IsSet(name) && c.Duration(name) <= 0 {
+			return usageError(fmt.Sprintf("--%s %v is not a time to wait", name, c.Duration(name)), "e.g. 3s")
+		}
+	}
+	return nil
+}
+
+// example is a command's description: what it does in a sentence or two, then a command that works.
+func example(text string, commands ...string) string {
+	return text + "\n\nEXAMPLE:\n   " + strings.Join(commands, "\n   ")
+}
+
+func (a *app) home(c *cli.Context) (string, error) {
+	if dir := c.String("home"); dir != "" {
+		return dir, nil
+	}
+	dir, err := home.Default(a.getenv)
+	if err != nil {
+		return "", control.NewError(control.CodeHome, err, err.Error(), "choose one: --home DIR")
+	}
+	return dir, nil
+}
+
+func socketPath(dir string) (string, error) {
+	path, err := home.SocketPath(dir)
+	if err != nil {
+		return "", control.NewError(control.CodeHome, err, err.Error(), "choose a shorter one: --home DIR")
+	}
+	return path, nil
+}
+
+// daemon returns a client of the home's daemon. Whether there is one shows at the first call.
+func (a *app) daemon(c *cli.Context) (*control.Client, error) {
+	dir, err := a.home(c)
+	if err != nil {
+		return nil, err
+	}
+	path, err := socketPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	return control.NewClient(path), nil
+}
+
+// parseRoom checks a room name before anything is started for it.
+func parseRoom(word string) (string, error) {
+	name, err := identity.ParseRoomName(word)
+	if err != nil {
+		return "", control.NewError(control.CodeInvalid, err, err.Error(), "a room is called like lobby, build-3 or été")
+	}
+	return string(name), nil
+}
+
+func parseNick(word string) (string, error) {
+	nick, err := identity.ParseNick(word)
+	if err != nil {
+		return "", control.NewError(control.CodeInvalid, err, err.Error(), "a nick is called like alice")
+	}
+	return string(nick), nil
+}
+
+// warnings is the log of a node that lives as long as its command: what a person must know, on standard error.
+func (a *app) warnings() *slog.Logger {
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// pause waits for d or the end of ctx and reports whether d has passed.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"bcast/internal/control"
+)
+
+// flagTable says of each flag's name, without dashes, whether a value follows it.
+type flagTable map[string]bool
+
+func tableOf(flags []cli.Flag) flagTable {
+	table := flagTable{"help": false, "h": false}
+	for _, f := range flags {
+		_, isBool := f.(*cli.BoolFlag)
+		for _, name := range f.Names() {
+			table[name] = !isBool
+		}
+	}
+	return table
+}
+
+// arrange puts the words of a command line into the one order that the parser takes right: global flags, command, its
+// flags, "--", arguments. Flags may then stand anywhere before a "--"; the parser alone would take `say lobby hi --wait
+// all` for four words of text. Values are joined to their flags by "=", so that one may begin with a dash.
+//
+// A word with a dash that is no flag of the command is refused, never taken for text: it is more often a misspelt flag.
+func arrange(words []string, global flagTable, commands map[string]flagTable) ([]string, error) {
+	l := line{global: global, commands: commands}
+	for len(words) > 0 {
+		word, rest := words[0], words[1:]
+		var err error
+		switch {
+		case word == "--":
+			for _, word := range rest {
+				if err == nil {
+					err = l.argument(word)
+				}
+			}
+			rest = nil
+		case strings.HasPrefix(word, "-") && word != "-":
+			rest, err = l.flag(word, rest)
+		default:
+			err = l.argument(word)
+		}
+		if err != nil {
+			return nil, err
+		}
+		words = rest
+	}
+	if l.command == "" {
+		return l.globals, nil
+	}
+	return slices.Concat(l.globals, []string{l.command}, l.flags, []string{"--"}, l.args), nil
+}
+
+// line is a command line being sorted.
+type line struct {
+	global         flagTable
+	commands       map[string]flagTable
+	command        string
+	globals, flags []string
+	args           []string
+}
+
+// argument takes a word without a dash: the first is the command.
+func (l *line) argument(word string) error {
+	switch {
+	case l.command != "":
+		l.args = append(l.args, word)
+	case l.commands[word] == nil:
+		return usageError(fmt.Sprintf("unknown command %q", word), "all commands: bcast --help")
+	default:
+		l.command = word
+	}
+	return nil
+}
+
+// flag takes a word with a dash and, from rest, its value. It returns what is left of rest.
+func (l *line) flag(word string, rest []string) ([]string, error) {
+	name, value, joined := strings.Cut(strings.TrimPrefix(word[1:], "-"), "=")
+	group := &l.flags
+	takesValue, known := l.commands[l.command][name]
+	if !known {
+		takesValue, known = l.global[name]
+		group = &l.globals
+	}
+	if !known && l.command == "" {
+		return nil, usageError(fmt.Sprintf("unknown flag %s before the command", word),
+			"a command's flags stand after its name; all commands: bcast --help")
+	}
+	if !known {
+		return nil, usageError(fmt.Sprintf("unknown flag %s", word),
+			fmt.Sprintf("use -- before words that begin with a dash; flags: bcast %s --help", l.command))
+	}
+	if takesValue && !joined {
+		if len(rest) == 0 || rest[0] == "--" {
+			return nil, usageError(fmt.Sprintf("flag --%s needs a value", name), "")
+		}
+		value, rest, joined = rest[0], rest[1:], true
+	}
+	if word = "--" + name; joined {
+		word += "=" + value
+	}
+	*group = append(*group, word)
+	return rest, nil
+}
+
+func usageError(message, hint string) error {
+	return control.NewError(control.CodeUsage, nil, message, hint)
+}

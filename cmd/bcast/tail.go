@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"bcast/internal/control"
+)
+
+// catchUp is how long a node that has just started hears from others what was said before.
+const catchUp = 3 * time.Second
+
+func (a *app) tailCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "tail",
+		Usage:     "print a room's posts as they come",
+		ArgsUsage: "ROOM",
+		Description: example("Works without a daemon and takes over when the one it listens to ends.",
+			"bcast tail lobby --limit 20 --json", "bcast tail lobby --since 10m --follow=false"),
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "limit", Usage: "so many of the posts that are there; 0: all", Value: 10},
+			&cli.StringFlag{Name: "since", Usage: "posts after this id, or of this last time (10m)"},
+			&cli.BoolFlag{Name: "follow", Usage: "go on with what comes", Value: true},
+		},
+		Action: a.tail,
+	}
+}
+
+func (a *app) tail(c *cli.Context) (err error) {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	query := control.PostQuery{Limit: c.Int("limit"), Since: c.String("since")}
+	if query.Limit < 0 {
+		return usageError("--limit is less than 0", "")
+	}
+	if query.Since != "" && !c.IsSet("limit") {
+		query.Limit = 0
+	}
+	room, err := parseRoom(args[0])
+	if err != nil {
+		return err
+	}
+	first, err := a.sit(c.Context, c)
+	if err != nil {
+		return err
+	}
+	p := a.printer(c)
+	f := &follower{room: room, query: query, seat: first,
+		again: func(ctx context.Context) (*seat, error) { return a.sit(ctx, c) },
+		enter: func(ctx context.Context, api control.API) error {
+			_, err := a.enter(ctx, api, room)
+			return err
+		},
+		show: func(event control.Event) error {
+			if event.Post == nil {
+				return nil
+			}
+			return p.post(*event.Post)
+		},
+	}
+	defer func() {
+		if closeErr := f.sitting().Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	if c.Bool("follow") {
+		return f.run(c.Context)
+	}
+	if err := f.enter(c.Context, first); err != nil {
+		return err
+	}
+	if first.own { // its memory is empty: hear what the others have
+		pause(c.Context, catchUp)
+	}
+	return f.past(c.Context, first, query)
+}

@@ -1,0 +1,297 @@
+package discovery
+
+import (
+	"net/netip"
+	"slices"
+	"sort"
+	"time"
+
+	"bcast/identity"
+	"bcast/internal/wire"
+)
+
+// Status is what is believed of a peer.
+type Status uint8
+
+// The states of a device that was ever proven:
+//
+//	          echo                late BEAT             no answer
+//	(unknown) ────▶ Here ───────────────────▶ Suspect ────────────▶ Lost
+//	                ▲ ▲  ◀─────────────────── │                      │
+//	                │ │    anything signed    │ BYE                  │
+//	                │ └──── echo ─────────────┼──────────────────────┘
+//	                └────── echo of a new ─── Left
+//	                        instance
+const (
+	Here    Status = iota + 1 // proven, and heard when it was to be heard
+	Suspect                   // its BEAT is late; it is being asked
+	Lost                      // it did not answer
+	Left                      // it said goodbye
+)
+
+var statusNames = [...]string{Here: "here", Suspect: "suspect", Lost: "lost", Left: "left"}
+
+// String is the status as scripts see it.
+func (s Status) String() string {
+	if int(s) < len(statusNames) && s >= Here {
+		return statusNames[s]
+	}
+	return "unknown"
+}
+
+// present tells whether the device counts as taking part.
+func (s Status) present() bool { return s == Here || s == Suspect }
+
+// Peer is another device as it is known at one moment. Times are on the caller's monotonic clock; the ones at which
+// nothing has happened yet are negative.
+type Peer struct {
+	ID             identity.DeviceID
+	Key            identity.PublicKey
+	Instance       identity.Instance
+	Nick           identity.Nick
+	Addr           netip.AddrPort // proven; of a lost or left device the last one
+	Iface          int            // index of the interface by which Addr is reached
+	Status         Status
+	FirstSeen      time.Duration // first proven
+	LastSeen       time.Duration // anything signed
+	LastBroadcast  time.Duration
+	LastUnicast    time.Duration
+	RTT            time.Duration // last challenge sent and echoed by unicast; 0 before
+	RecvBuffer     int           // bytes
+	Watch, Wifi    bool
+	Version        uint8
+	Rooms          []identity.RoomName
+	UnicastBlocked bool   // its broadcasts arrive, our unicast does not
+	StreamPort     uint16 // 0: none
+	Loss           float64
+}
+
+// never is a time before every other.
+const never time.Duration = -1
+
+// place is where a datagram came from and by which interface.
+type place struct {
+	iface int
+	addr  netip.AddrPort
+}
+
+// path is a place that a device was heard at, and what passed between it and us there.
+type path struct {
+	place
+	heard time.Duration // last datagram from it
+	late  time.Duration // the next BEAT is late from then on
+
+	theirs wire.Challenge // their latest, which an ANSWER echoes
+
+	asked     wire.Challenge // ours, last sent to this place alone
+	askedAt   time.Duration
+	askedOnce bool // so that its echo measures the way there and back
+
+	answered time.Duration // last ANSWER
+	waiting  bool          // it has not been acknowledged
+	failed   int           // ANSWERs and rounds of PROBEs in a row that were not
+	reached  bool          // they echoed what went by unicast: they have proven us too
+	blocked  bool          // our unicast does not reach them
+
+	confirmAt time.Duration // the next ANSWER to a peer that may not have proven us; never: none
+	confirms  int
+}
+
+// fail counts an unanswered ANSWER or round of PROBEs.
+func (t *path) fail() {
+	t.waiting = false
+	t.failed++
+}
+
+// giveUpWaiting counts the last ANSWER as failed if its ACK is overdue.
+func (t *path) giveUpWaiting(now time.Duration) {
+	if t.waiting && now >= t.answered+answerWait {
+		t.fail()
+	}
+}
+
+// peer is a device that was proven at least once.
+type peer struct {
+	id       identity.DeviceID
+	key      identity.PublicKey
+	instance identity.Instance
+	ended    []identity.Instance // past ones, oldest first
+	claims   wire.Claims         // of the highest counter
+	counter  uint64
+	status   Status
+
+	paths   []*path // none unless present
+	at      place   // the one in use; the last one if there is none
+	blocked bool    // of that one
+
+	firstSeen, lastSeen, lastBroadcast, lastUnicast, rtt time.Duration
+
+	expect  time.Duration // suspicion begins then, if it is silent
+	overdue bool          // by a BEAT that is counted as missed once the peer turns out to live
+	beats   loss
+	checks  window
+	probing probing
+}
+
+func (p *peer) path(at place) *path {
+	for _, t := range p.paths {
+		if t.place == at {
+			return t
+		}
+	}
+	return nil
+}
+
+// hears tells whether the peer takes part on an interface.
+func (p *peer) hears(iface int) bool {
+	return p.status.present() && slices.ContainsFunc(p.paths, func(t *path) bool { return t.iface == iface })
+}
+
+func (d *Discovery) snapshot(p *peer) Peer {
+	return Peer{
+		ID: p.id, Key: p.key, Instance: p.instance, Nick: p.claims.Nick, Addr: p.at.addr, Iface: p.at.iface,
+		Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen, LastBroadcast: p.lastBroadcast,
+		LastUnicast: p.lastUnicast, RTT: p.rtt, RecvBuffer: int(p.claims.RecvBuffer),
+		Watch: p.claims.Watch || p.claims.RecvBuffer < watchBelow, Wifi: p.claims.Wifi, Version: p.claims.MaxVersion,
+		Rooms: slices.Clone(p.claims.Rooms), UnicastBlocked: p.blocked, StreamPort: p.claims.StreamPort,
+		Loss: d.lossOf(p),
+	}
+}
+
+func (d *Discovery) lossOf(p *peer) float64 { return p.beats.estimate(d.Loss()) }
+
+func (d *Discovery) tell(kind EventKind, p *peer) {
+	d.out.Events = append(d.out.Events, Event{Kind: kind, Peer: d.snapshot(p)})
+}
+
+// Peers is every device that was ever proven, in the order of their ids.
+func (d *Discovery) Peers() []Peer {
+	peers := make([]Peer, 0, len(d.peers))
+	for _, p := range d.peers {
+		peers = append(peers, d.snapshot(p))
+	}
+	return peers
+}
+
+// Peer is the device with this id, if it was ever proven.
+func (d *Discovery) Peer(id identity.DeviceID) (Peer, bool) {
+	if p := d.find(id); p != nil {
+		return d.snapshot(p), true
+	}
+	return Peer{}, false
+}
+
+// PeerAt is the present device that proved this address last.
+func (d *Discovery) PeerAt(addr netip.AddrPort) (Peer, bool) {
+	if p := d.byAddr[unmap(addr)]; p != nil {
+		return d.snapshot(p), true
+	}
+	return Peer{}, false
+}
+
+// Present counts the peers here or suspected.
+func (d *Discovery) Present() int { return d.present }
+
+// search is where a device is in the table, or would be.
+func (d *Discovery) search(id identity.DeviceID) int {
+	return sort.Search(len(d.peers), func(i int) bool { return d.peers[i].id.Compare(id) >= 0 })
+}
+
+func (d *Discovery) find(id identity.DeviceID) *peer {
+	if i := d.search(id); i < len(d.peers) && d.peers[i].id == id {
+		return d.peers[i]
+	}
+	return nil
+}
+
+// add makes room for a device and enters it; nil if all in the table are present.
+func (d *Discovery) add(id identity.DeviceID, key identity.PublicKey) *peer {
+	if len(d.peers) >= maxPeers && !d.forget() {
+		return nil
+	}
+	p := &peer{id: id, key: key, lastBroadcast: never, lastUnicast: never}
+	d.peers = slices.Insert(d.peers, d.search(id), p)
+	return p
+}
+
+// forget removes who was lost or left longest ago.
+func (d *Discovery) forget() bool {
+	oldest := -1
+	for i, p := range d.peers {
+		if !p.status.present() && (oldest < 0 || p.lastSeen < d.peers[oldest].lastSeen) {
+			oldest = i
+		}
+	}
+	if oldest < 0 {
+		return false
+	}
+	d.peers = slices.Delete(d.peers, oldest, oldest+1)
+	return true
+}
+
+func (d *Discovery) setStatus(p *peer, s Status) {
+	switch {
+	case s.present() && !p.status.present():
+		d.present++
+	case !s.present() && p.status.present():
+		d.present--
+	}
+	p.status = s
+}
+
+// addPath enters a proven place and makes it the one in use.
+func (d *Discovery) addPath(p *peer, t *path) {
+	if len(p.paths) >= maxPaths {
+		silent := slices.MinFunc(p.paths, func(a, b *path) int { return int(a.heard - b.heard) })
+		d.dropPath(p, silent)
+	}
+	p.paths = append(p.paths, t)
+	p.at, p.blocked = t.place, t.blocked
+	d.byAddr[t.addr] = p
+}
+
+// dropPath forgets a proven place. The address keeps naming the peer if another of its paths goes there.
+func (d *Discovery) dropPath(p *peer, t *path) {
+	p.paths = slices.DeleteFunc(p.paths, func(other *path) bool { return other == t })
+	same := slices.ContainsFunc(p.paths, func(other *path) bool { return other.addr == t.addr })
+	if d.byAddr[t.addr] == p && !same {
+		delete(d.byAddr, t.addr)
+	}
+}
+
+// dropPaths ends all that was proven of a peer's addresses.
+func (d *Discovery) dropPaths(p *peer) {
+	for len(p.paths) > 0 {
+		d.dropPath(p, p.paths[0])
+	}
+}
+
+// choose moves a peer to the path heard last if the one in use is gone or overdue. It tells whether it moved.
+func (d *Discovery) choose(now time.Duration, p *peer) bool {
+	current := p.path(p.at)
+	if len(p.paths) == 0 || current != nil && now < current.late {
+		return false
+	}
+	best := p.paths[0]
+	for _, t := range p.paths[1:] {
+		if t.heard > best.heard {
+			best = t
+		}
+	}
+	if best.place == p.at {
+		return false
+	}
+	p.at, p.blocked = best.place, best.blocked
+	return true
+}
+
+// end remembers an instance as one whose datagrams are refused.
+func (p *peer) end(instance identity.Instance) {
+	if slices.Contains(p.ended, instance) {
+		return
+	}
+	if len(p.ended) >= maxEnded {
+		p.ended = slices.Delete(p.ended, 0, 1)
+	}
+	p.ended = append(p.ended, instance)
+}

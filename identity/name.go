@@ -1,0 +1,122 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Name limits in bytes of UTF-8. A nick is short enough for a presence datagram to carry it with everything else.
+const (
+	MaxNick     = 32
+	MaxRoomName = 64
+)
+
+// Nick is what a person calls their device. It names nobody for certain: only a key does.
+type Nick string
+
+// RoomName is a room's name as all members write it: NFC, lower case, letters with their marks, digits and
+// -_. only.
+type RoomName string
+
+// ParseNick checks and normalises a nick: NFC, 1 to 32 bytes, no spaces, no control, format, invisible or unassigned
+// characters, no combining mark in front, and not '@' or '#' either, which address peers and rooms, nor '-'.
+func ParseNick(s string) (Nick, error) {
+	if !utf8.ValidString(s) {
+		return "", errors.New("nick: not valid UTF-8")
+	}
+	s = norm.NFC.String(s)
+	switch {
+	case s == "":
+		return "", errors.New("nick: empty")
+	case len(s) > MaxNick:
+		return "", fmt.Errorf("nick %q: %d bytes, at most %d", s, len(s), MaxNick)
+	case s[0] == '@' || s[0] == '#' || s[0] == '-':
+		return "", fmt.Errorf("nick %q: may not begin with %q", s, s[0])
+	}
+	for i, r := range s {
+		if !inNick(r) || i == 0 && unicode.Is(unicode.M, r) {
+			return "", fmt.Errorf("nick %q: the character %U is not allowed", s, r)
+		}
+	}
+	return Nick(s), nil
+}
+
+// NickFrom makes a nick out of any text, such as a user or host name: what is not allowed is left out.
+func NickFrom(s string) Nick {
+	var b strings.Builder
+	for _, r := range norm.NFC.String(strings.ToValidUTF8(s, "")) {
+		if b.Len()+utf8.RuneLen(r) > MaxNick {
+			break
+		}
+		if inNick(r) && (b.Len() > 0 || !strings.ContainsRune("@#-", r) && !unicode.Is(unicode.M, r)) {
+			b.WriteRune(r)
+		}
+	}
+	if n, err := ParseNick(b.String()); err == nil {
+		return n
+	}
+	return "nobody"
+}
+
+// inNick tells whether r may stand in a nick: something to see, and not a space.
+func inNick(r rune) bool { return unicode.IsPrint(r) && r != ' ' && !invisible(r) }
+
+// invisible tells of letters and marks that show nothing, such as the Hangul fillers and the empty Braille pattern.
+func invisible(r rune) bool {
+	return unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800'
+}
+
+// lookalikes are the letters that pass for a Latin one in most fonts, in lower case, and the Latin ones that pass for
+// each other (the common part of Unicode's UTS 39 confusables).
+var lookalikes = strings.NewReplacer(
+	"а", "a", "α", "a", "ɑ", "a", "в", "b", "β", "b", "с", "c", "ԁ", "d", "е", "e",
+	"ε", "e", "ɡ", "g", "н", "h", "һ", "h", "η", "n", "к", "k", "κ", "k", "м", "m",
+	"μ", "m", "о", "o", "ο", "o", "σ", "o", "0", "o", "р", "p", "ρ", "p", "ԛ", "q",
+	"ѕ", "s", "т", "t", "τ", "t", "υ", "y", "ν", "v", "ѵ", "v", "ԝ", "w", "х", "x",
+	"χ", "x", "у", "y", "ү", "y", "ζ", "z", "і", "l", "ι", "l", "ı", "l", "ӏ", "l",
+	"ј", "j", "i", "l", "1", "l", "|", "l", "rn", "m",
+)
+
+// Skeleton folds nicks that look alike to one text: compatibility forms, case, marks and look-alike letters. It is
+// compared, never shown.
+func (n Nick) Skeleton() string {
+	var b strings.Builder
+	for _, r := range norm.NFKD.String(string(n)) {
+		if !unicode.Is(unicode.Mn, r) {
+			b.WriteRune(unicode.ToLower(r))
+		}
+	}
+	return lookalikes.Replace(b.String())
+}
+
+// ParseRoomName checks and normalises a room name: a leading '#' is ignored, upper case is folded, NFC, 1 to 64 bytes
+// of letters with their marks, digits and -_. only.
+func ParseRoomName(s string) (RoomName, error) {
+	if !utf8.ValidString(s) {
+		return "", errors.New("room name: not valid UTF-8")
+	}
+	name := norm.NFC.String(strings.ToLower(strings.TrimPrefix(s, "#")))
+	if name == "" {
+		return "", errors.New("room name: empty")
+	}
+	if len(name) > MaxRoomName {
+		return "", fmt.Errorf("room name: %d bytes, at most %d", len(name), MaxRoomName)
+	}
+	for i, r := range name {
+		if !inRoomName(r) || i == 0 && unicode.Is(unicode.M, r) {
+			return "", fmt.Errorf("room name %q: the character %q is not allowed; use letters, digits and -_.", s, r)
+		}
+	}
+	return RoomName(name), nil
+}
+
+// inRoomName tells whether r may stand in a room name; many scripts do not write their letters without marks.
+func inRoomName(r rune) bool {
+	return (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.In(r, unicode.Mn, unicode.Mc) ||
+		strings.ContainsRune("-_.", r)) && !invisible(r)
+}

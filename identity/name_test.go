@@ -1,0 +1,102 @@
+package identity
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseNick(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"plain", "alice", "alice"},
+		{"composed", "zoe\u0308", "zo\u00eb"},
+		{"already composed", "zo\u00eb", "zo\u00eb"},
+		{"emoji", "fox🦊", "fox🦊"},
+		{"other scripts", "ありす", "ありす"},
+		{"marks inside", "हिन्दी", "हिन्दी"},
+		{"32 bytes", strings.Repeat("a", 32), strings.Repeat("a", 32)},
+		{"32 bytes once composed", strings.Repeat("a", 30) + "e\u0301", strings.Repeat("a", 30) + "é"},
+		{"at inside", "a@b#c-d", "a@b#c-d"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if n, err := ParseNick(c.in); err != nil || string(n) != c.want {
+				t.Errorf("%q, %v; want %q", n, err, c.want)
+			}
+		})
+	}
+	for _, c := range []struct{ name, in string }{
+		{"empty", ""}, {"33 bytes", strings.Repeat("a", 33)}, {"17 of two bytes", strings.Repeat("é", 17)},
+		{"grows beyond", "q" + strings.Repeat("\u0344", 8)}, // composition exclusion: each becomes four bytes
+		{"space", "al ice"}, {"no-break space", "al\u00a0ice"}, {"line", "al\nice"}, {"nul", "al\x00ice"},
+		{"escape", "\x1b[31malice"}, {"delete", "alice\x7f"}, {"C1", "alice\u009b"},
+		{"right-to-left override", "al\u202eice"}, {"isolate", "al\u2066ice"}, {"right-to-left mark", "alice\u200f"},
+		{"zero width space", "al\u200bice"}, {"joiner", "al\u200dice"}, {"byte order mark", "\ufeffalice"},
+		{"Hangul filler", "\u3164"}, {"grapheme joiner", "al\u034fice"}, {"empty Braille", "\u2800"},
+		{"private use", "\ue000"}, {"unassigned", "\u0378"}, {"line separator", "al\u2028ice"},
+		{"at", "@alice"}, {"hash", "#alice"}, {"dash", "-alice"}, {"mark in front", "\u0301alice"},
+		{"invalid", "al\xffice"}, {"surrogate", "al\xed\xa0\x80"}, {"overlong", "al\xc0\xaf"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if n, err := ParseNick(c.in); err == nil {
+				t.Errorf("%q passes as %q", c.in, n)
+			}
+		})
+	}
+}
+
+func TestNickFromMakesANickOfAnything(t *testing.T) {
+	for in, want := range map[string]Nick{
+		"alice": "alice", "Alice Smith": "AliceSmith", "": "nobody", "\x00\xff": "nobody", "#-@x": "x",
+		"\u202eevil": "evil", strings.Repeat("é", 40): Nick(strings.Repeat("é", 16)), "   ": "nobody", "\u0301a": "a",
+	} {
+		if got := NickFrom(in); got != want {
+			t.Errorf("NickFrom(%q) is %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestSkeleton(t *testing.T) {
+	for _, same := range [][]Nick{
+		{"alice", "Alice", "ALICE", "а\u04cfіс\u0435", "ａｌｉｃｅ", "álice", "aIice", "a1ice", "𝐚lice"},
+		{"bob", "Bob", "b0b", "bоb", "βob", "ｂｏｂ"},
+		{"modern", "rnodern"}, {"ﬁn", "fin"},
+	} {
+		for _, n := range same[1:] {
+			if n.Skeleton() != same[0].Skeleton() {
+				t.Errorf("%q looks like %q, but is folded to %q, not %q", n, same[0], n.Skeleton(), same[0].Skeleton())
+			}
+		}
+	}
+	for _, differ := range [][2]Nick{{"alice", "alicia"}, {"bob", "rob"}, {"ann", "anna"}, {"日本", "日木"}} {
+		if differ[0].Skeleton() == differ[1].Skeleton() {
+			t.Errorf("%q and %q have one skeleton", differ[0], differ[1])
+		}
+	}
+}
+
+func TestParseRoomName(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"plain", "lobby", "lobby"}, {"hash", "#lobby", "lobby"}, {"upper case", "LOBBY", "lobby"},
+		{"composed", "ku\u0308che", "k\u00fcche"}, {"upper and decomposed", "KU\u0308CHE", "k\u00fcche"},
+		{"kelvin sign", "\u212aelvin", "kelvin"}, {"marks", "हिन्दी", "हिन्दी"}, {"punctuation", "a-b_c.d9", "a-b_c.d9"},
+		{"64 bytes", strings.Repeat("é", 32), strings.Repeat("é", 32)}, {"Arabic digits", "غرفة٣", "غرفة٣"},
+		{"dotted I", "İstanbul", "istanbul"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if n, err := ParseRoomName(c.in); err != nil || string(n) != c.want {
+				t.Errorf("%q, %v; want %q", n, err, c.want)
+			}
+		})
+	}
+	for _, c := range []struct{ name, in string }{
+		{"empty", ""}, {"only hash", "#"}, {"two hashes", "##lobby"}, {"65 bytes", strings.Repeat("a", 65)},
+		{"space", "my room"}, {"slash", "a/b"}, {"emoji", "room🦊"}, {"at", "@lobby"}, {"control", "lob\x07by"},
+		{"bidi", "lob\u202eby"}, {"zero width", "lob\u200bby"}, {"filler", "lob\u3164by"}, {"mark in front", "\u0301lobby"},
+		{"invalid", "lob\xffby"}, {"full stop of another width", "a\uff0eb"}, {"superscript", "a²"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if n, err := ParseRoomName(c.in); err == nil {
+				t.Errorf("%q passes as %q", c.in, n)
+			}
+		})
+	}
+}

@@ -1,0 +1,230 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// maxBody holds the largest post with every byte written as \u00xx.
+	maxBody = 6*MaxText + 4096
+	// bodyTimeout bounds how long a client may take over its body.
+	bodyTimeout = 5 * time.Second
+	// writeTimeout drops a reader that stopped reading.
+	writeTimeout = 10 * time.Second
+)
+
+// Handler serves the API over HTTP, on any listener. Who may connect is the listener's affair.
+type Handler struct {
+	api    API
+	log    *slog.Logger
+	mux    *http.ServeMux
+	ending chan struct{}
+	end    sync.Once
+}
+
+// request is an HTTP request whose body has been read, so that a slow client holds up nothing but itself.
+type request struct {
+	*http.Request
+	body []byte
+}
+
+func (r request) room() string { return r.PathValue("room") }
+
+// call is one call of the API; a nil value is answered with 204.
+type call func(request) (any, error)
+
+// NewHandler returns the handler for api.
+func NewHandler(api API, log *slog.Logger) *Handler {
+	h := &Handler{api: api, log: log, mux: http.NewServeMux(), ending: make(chan struct{})}
+	for pattern, call := range map[string]call{
+		"GET /v1/status":               func(r request) (any, error) { return api.Status(r.Context()) },
+		"GET /v1/config":               func(r request) (any, error) { return api.Config(r.Context()) },
+		"GET /v1/peers":                func(r request) (any, error) { return api.Peers(r.Context()) },
+		"GET /v1/rooms":                func(r request) (any, error) { return api.Rooms(r.Context()) },
+		"PUT /v1/rooms/{room}":         func(r request) (any, error) { return api.Join(r.Context(), r.room()) },
+		"DELETE /v1/rooms/{room}":      func(r request) (any, error) { return nil, api.Leave(r.Context(), r.room()) },
+		"GET /v1/rooms/{room}/members": func(r request) (any, error) { return api.Members(r.Context(), r.room()) },
+		"GET /v1/rooms/{room}/posts":   h.posts,
+		"POST /v1/rooms/{room}/posts":  h.say,
+		"PUT /v1/nick":                 h.nick,
+		"/":                            noSuchCall,
+	} {
+		h.mux.HandleFunc(pattern, h.answer(call))
+	}
+	h.mux.HandleFunc("GET /v1/events", h.events)
+	return h
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// EndStreams ends every event stream, those under way and those still to come: the participant is stopping.
+func (h *Handler) EndStreams() { h.end.Do(func() { close(h.ending) }) }
+
+// answer makes an HTTP handler of a call: its value as JSON, its error by code.
+func (h *Handler) answer(call call) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		if err != nil {
+			h.fail(w, r, bodyError(err), nil)
+			return
+		}
+		control.SetReadDeadline(time.Time{}) // a call may wait longer than a body may take
+		value, err := call(request{r, body})
+		control.SetWriteDeadline(time.Now().Add(writeTimeout))
+		switch {
+		case err != nil:
+			h.fail(w, r, err, value)
+		case value == nil:
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			writeJSON(w, http.StatusOK, value)
+		}
+	}
+}
+
+func bodyError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return NewError(CodeTooLarge, err, fmt.Sprintf("the request is longer than %d bytes", maxBody), "")
+	}
+	return NewError(CodeInvalid, err, fmt.Sprintf("read request: %v", err), "")
+}
+
+// failure is the body of every refusal. Said comes with it when a Say was posted but not all have it in time.
+type failure struct {
+	Error *Error `json:"error"`
+	Said  *Said  `json:"said,omitempty"`
+}
+
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error, value any) {
+	e := AsError(err)
+	status, known := statuses[e.Code]
+	if !known || e.Code == CodeInternal {
+		status = http.StatusInternalServerError
+		h.log.Error("control call failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	body := failure{Error: e}
+	if said, ok := value.(Said); ok && said.ID != "" {
+		body.Said = &said
+	}
+	writeJSON(w, status, body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(value) // fails only when the reader is gone
+}
+
+func noSuchCall(r request) (any, error) {
+	return nil, NewError(CodeNotFound, nil, fmt.Sprintf("no such call: %s %s", r.Method, r.URL.Path),
+		"GET /v1/status is one")
+}
+
+func (h *Handler) posts(r request) (any, error) {
+	params, err := parseQuery(r, "since", "limit")
+	if err != nil {
+		return nil, err
+	}
+	query := PostQuery{Since: params.Get("since")}
+	if text := params.Get("limit"); text != "" {
+		query.Limit, err = strconv.Atoi(text)
+		if err != nil || query.Limit < 0 {
+			return nil, NewError(CodeInvalid, err, fmt.Sprintf("limit %q is not a number of posts", text), "")
+		}
+	}
+	return h.api.Posts(r.Context(), r.room(), query)
+}
+
+// say takes ?timeout= beside the body: the deadline has to be the participant's, else who has it so far could not be
+// told.
+func (h *Handler) say(r request) (any, error) {
+	params, err := parseQuery(r, "timeout")
+	if err != nil {
+		return nil, err
+	}
+	var say Say
+	if err := parseJSON(r.body, &say); err != nil {
+		return nil, err
+	}
+	room := r.room()
+	if say.Room != "" && say.Room != room {
+		return nil, NewError(CodeInvalid, nil, fmt.Sprintf("the body says room %q, the path %q", say.Room, room),
+			"leave room out of the body")
+	}
+	say.Room = room
+	if err := CheckText(say.Text); err != nil {
+		return nil, err
+	}
+	ctx := r.Context()
+	if text := params.Get("timeout"); text != "" {
+		timeout, err := time.ParseDuration(text)
+		if err != nil || timeout <= 0 {
+			return nil, NewError(CodeInvalid, err, fmt.Sprintf("timeout %q is not a duration such as 10s", text), "")
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	return h.api.Say(ctx, say)
+}
+
+// nickBody is the body of PUT /v1/nick.
+type nickBody struct {
+	Nick string `json:"nick"`
+}
+
+func (h *Handler) nick(r request) (any, error) {
+	var body nickBody
+	if err := parseJSON(r.body, &body); err != nil {
+		return nil, err
+	}
+	return nil, h.api.Nick(r.Context(), body.Nick)
+}
+
+// parseQuery returns the query, refusing names that the call does not know: a misspelt limit must not mean no limit.
+func parseQuery(r request, known ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, NewError(CodeInvalid, err, fmt.Sprintf("query: %v", err), "")
+	}
+	for name := range values {
+		if !slices.Contains(known, name) {
+			return nil, NewError(CodeInvalid, nil, fmt.Sprintf("unknown parameter %q", name), "")
+		}
+	}
+	return values, nil
+}
+
+// parseJSON reads one JSON object and nothing after it. Unknown fields are refused: a misspelt one would silently do
+// something else than was asked. So is invalid UTF-8, which encoding/json would replace.
+func parseJSON(body []byte, into any) error {
+	if !utf8.Valid(body) {
+		return NewError(CodeInvalid, nil, "the body is not valid UTF-8", "")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return NewError(CodeInvalid, err, fmt.Sprintf("body: %v", err), "")
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return NewError(CodeInvalid, nil, "body: more follows the object", "")
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package record
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"bcast/internal/seal"
+)
+
+// goldenRecords are the encoded records of the golden vectors.
+func goldenRecords(f *testing.F) [][]byte {
+	files, _ := filepath.Glob("../wire/testdata/vectors/*.txt")
+	var all [][]byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for i, part := range strings.Split(string(text), "\n= ") {
+			body, isRecord := strings.CutPrefix(part, "record\n")
+			if i == 0 || !isRecord {
+				continue
+			}
+			var b []byte
+			for line := range strings.Lines(body) {
+				code, _, _ := strings.Cut(line, "#")
+				piece, err := hex.DecodeString(strings.Join(strings.Fields(code), ""))
+				if err != nil {
+					f.Fatalf("%s: %v", file, err)
+				}
+				b = append(b, piece...)
+			}
+			all = append(all, b)
+		}
+	}
+	if len(all) == 0 {
+		f.Fatal("no records in the golden vectors")
+	}
+	return all
+}
+
+// allocated is how many bytes f takes.
+func allocated(f func()) int {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int(after.TotalAlloc - before.TotalAlloc)
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, b := range goldenRecords(f) {
+		f.Add(b)
+		f.Add(b[:len(b)-1])
+	}
+	lobby := RoomID(seal.PublicSecret("lobby").RoomID())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := bytes.Clone(b)
+		var r *Record
+		var err error
+		if got := allocated(func() { r, err = Parse(lobby, b) }); got > 8*len(b)+4<<10 {
+			t.Errorf("%d bytes taken for %d", got, len(b))
+		}
+		head, rest, headErr := ParseHeadPrefix(lobby, b)
+		if !bytes.Equal(b, before) {
+			t.Fatal("the input was changed")
+		}
+		if headErr == nil && len(head.Bytes())+len(rest) != len(b) {
+			t.Errorf("a head of %d bytes and %d are not %d", len(head.Bytes()), len(rest), len(b))
+		}
+		if err != nil {
+			return
+		}
+		if len(b) > MaxSize || headErr != nil || head.ID != r.ID || !bytes.Equal(r.Bytes(), b) {
+			t.Fatalf("%d bytes; as a head: %v", len(b), headErr)
+		}
+		header := r.Header.Append(nil)
+		if !bytes.HasSuffix(b, append(header, r.Body...)) {
+			t.Error("the header has a second encoding")
+		}
+		r.Verify(verify)
+	})
+}
+
+func FuzzPosts(f *testing.F) {
+	lobby := RoomID(seal.PublicSecret("lobby").RoomID())
+	for _, b := range goldenRecords(f) {
+		if r, err := Parse(lobby, b); err == nil {
+			f.Add(r.Body)
+		}
+	}
+	f.Add(unhex(f, "82a400186401613f0982010261 78f5a200010165706c61696e"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > MaxBody {
+			return
+		}
+		var posts []Post
+		var err error
+		if got := allocated(func() { posts, err = DecodePosts(b) }); got > 8*len(b)+32<<10 {
+			t.Errorf("%d bytes taken for %d", got, len(b))
+		}
+		if err != nil {
+			return
+		}
+		again, err := EncodePosts(posts)
+		if err != nil {
+			return // a longer form of the same, beyond the limit
+		}
+		if back, err := DecodePosts(again); err != nil || !reflect.DeepEqual(back, posts) {
+			t.Errorf("%+v comes back as %+v, %v", posts, back, err)
+		}
+	})
+}

@@ -147,7 +147,9 @@ func (d *Discovery) broadcast(now time.Duration, l *link, p wire.Presence) {
 }
 
 // unicast sends to the place of t and to nobody else. Everything but an ACK brings a challenge for that place.
-func (d *Discovery) unicast(now time.Duration, l *link, t *path, kind wire.Type, to identity.Instance, echo wire.Challenge) {
+func (d *Discovery) unicast(
+	now time.Duration, l *link, t *path, kind wire.Type, to identity.Instance, echo wire.Challenge,
+) {
 	p := wire.Presence{Type: kind, To: to, Claims: d.claims(now, l)}
 	p.Echo = echo
 	if kind != wire.TypeAck {

@@ -17,8 +17,8 @@ const (
 	// oldest is forgotten: its datagrams can still prove nothing.
 	maxEnded = 8
 
-	// A signature check takes 51 µs: strangers together get 2.5 % of a core, one source a tenth of that. A known peer at
-	// its proven address pays from a budget of its own, so that no flood of strangers silences it.
+	// A signature check takes 51 µs: strangers together get 2.5 % of a core, one source a tenth of that. A known peer
+	// at its proven address pays from a budget of its own, so that no flood of strangers silences it.
 	strangerChecks = 500
 	sourceChecks   = 50
 	peerChecks     = 200
@@ -44,16 +44,17 @@ const (
 	wifiBeat   = 8 * time.Second
 	wiredShare = 8
 	wifiShare  = 4
-	// beatJitter is ± 1/40, not more: 4.1 s until the latest BEAT, 0.1 s of grace, 0.2 s until the first PROBE and 0.5 s
-	// for all of them make 4.9 s, and a crash is to be seen within 5.
+	// beatJitter is ± 1/40, not more: 4.1 s until the latest BEAT, 0.1 s of grace, 0.2 s until the first PROBE and
+	// 0.5 s for all of them make 4.9 s, and a crash is to be seen within 5.
 	beatJitter = 40
 	// maxPromise bounds how long a peer can ask to be believed in: longer than the interval of 2048 hosts on Wi-Fi.
 	maxPromise = 10 * time.Minute
 )
 
-// helloSteps is the schedule of an announcement; its later steps are for links that lose the earlier ones. A spare step
-// is taken only if somebody was heard who is still a stranger: the answers that pass are lost then, and only a
-// broadcast may be repeated for who has proven nothing. (Ten hosts at 30 % loss: all know all after 0.5 s instead of 1.3.)
+// helloSteps is the schedule of an announcement; its later steps are for links that lose the earlier ones. A spare
+// step is taken only if somebody was heard just now who is still a stranger: the answers got lost then, and nothing but
+// a broadcast may be repeated to who has proven nothing. (Ten hosts at 30 % loss know one another after 0.5 s, 1.3
+// without.)
 var helloSteps = [...]struct {
 	after time.Duration
 	spare bool

@@ -142,6 +142,11 @@ func (p *peer) path(at place) *path {
 	return nil
 }
 
+// speaksFrom tells whether the peer has proven addr on any interface.
+func (p *peer) speaksFrom(addr netip.AddrPort) bool {
+	return slices.ContainsFunc(p.paths, func(t *path) bool { return t.addr == addr })
+}
+
 // hears tells whether the peer takes part on an interface.
 func (p *peer) hears(iface int) bool {
 	return p.status.present() && slices.ContainsFunc(p.paths, func(t *path) bool { return t.iface == iface })
@@ -250,12 +255,15 @@ func (d *Discovery) addPath(p *peer, t *path) {
 	d.byAddr[t.addr] = p
 }
 
-// dropPath forgets a proven place. The address keeps naming the peer if another of its paths goes there.
+// dropPath forgets a proven place. Its address goes on naming whoever else has proven it.
 func (d *Discovery) dropPath(p *peer, t *path) {
 	p.paths = slices.DeleteFunc(p.paths, func(other *path) bool { return other == t })
-	same := slices.ContainsFunc(p.paths, func(other *path) bool { return other.addr == t.addr })
-	if d.byAddr[t.addr] == p && !same {
-		delete(d.byAddr, t.addr)
+	if d.byAddr[t.addr] != p || p.speaksFrom(t.addr) {
+		return
+	}
+	delete(d.byAddr, t.addr)
+	if i := slices.IndexFunc(d.peers, func(other *peer) bool { return other.speaksFrom(t.addr) }); i >= 0 {
+		d.byAddr[t.addr] = d.peers[i]
 	}
 }
 

@@ -189,6 +189,7 @@ func TestUnicastBlocked(t *testing.T) {
 	if p := c.wantOpen(wire.TypeProbe); p.To != bob.instance {
 		t.Errorf("PROBE for %v", p.To)
 	}
+	bob.says(wire.TypeBeat)
 	c.sent, c.events = nil, nil
 	// Once a minute unicast is tried again.
 	blocked := c.now

@@ -104,7 +104,7 @@ func (a *app) parser() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {},
 		OnUsageError:    refuseUsage,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "home", Usage: "directory of key, rooms and control socket [$BCAST_HOME]"},
+			&cli.StringFlag{Name: "home", Usage: "`DIR` of key, rooms and control socket [$BCAST_HOME]"},
 			&cli.BoolFlag{Name: "json", Usage: "one JSON object a line, errors too"},
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
@@ -124,29 +124,13 @@ func (a *app) parser() *cli.App {
 	for _, command := range parser.Commands {
 		command.HideHelpCommand = true // `leave help` leaves a room
 		command.OnUsageError = refuseUsage
-		command.CustomHelpTemplate = commandHelp
+		command.CustomHelpTemplate = commandHelp(command)
 	}
 	return parser
 }
 
-// commandHelp shows what the library's template does, and the flags that every command has.
-const commandHelp = `bcast {{.Name}} - {{.Usage}}
-
-USAGE:
-   bcast {{.Name}}{{if .VisibleFlags}} [flags]{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
-
-{{.Description}}
-{{if .VisibleFlags}}
-FLAGS:{{range .VisibleFlags}}
-   {{.}}{{end}}
-{{end}}
-ALWAYS:
-   --home DIR  directory of key, rooms and control socket [$BCAST_HOME]
-   --json      one JSON object a line, errors too
-`
-
 func refuseUsage(_ *cli.Context, err error, _ bool) error {
-	return control.NewError(control.CodeUsage, err, err.Error(), "")
+	return control.NewError(control.CodeUsage, err, strings.Replace(err.Error(), "flag -", "flag --", 1), "")
 }
 
 // exit ends a run with a code of its own, after everything has been said.

@@ -22,15 +22,15 @@ func (a *app) daemonCommand() *cli.Command {
 			"within 2 s, SIGHUP reads interfaces and the home again and announces the result.",
 			"bcast daemon --nick alice --room lobby --print"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "nick", Usage: "name shown to others [$BCAST_NICK]"},
-			&cli.StringSliceFlag{Name: "iface", Usage: "interface name or pattern, repeatable [$BCAST_IFACE]"},
-			&cli.StringFlag{Name: "port", Usage: "shared broadcast port, 27474 unless given [$BCAST_PORT]"},
-			&cli.StringFlag{Name: "recv-buffer", Usage: "receive buffer in bytes, 16 to 65535; below 512 the node only " +
+			&cli.StringFlag{Name: "nick", Usage: "`NICK` shown to others [$BCAST_NICK]"},
+			&cli.StringSliceFlag{Name: "iface", Usage: "interface `NAME` or pattern, repeatable [$BCAST_IFACE]"},
+			&cli.StringFlag{Name: "port", Usage: "shared broadcast `PORT`, 27474 unless given [$BCAST_PORT]"},
+			&cli.StringFlag{Name: "recv-buffer", Usage: "receive buffer in `BYTES`, 16 to 65535; below 512 the node only " +
 				"watches [$BCAST_RECV_BUFFER]"},
-			&cli.StringSliceFlag{Name: "room", Usage: "join this room, repeatable [$BCAST_ROOMS]"},
-			&cli.StringFlag{Name: "broadcast-budget", Usage: "bytes a second that this node may broadcast"},
+			&cli.StringSliceFlag{Name: "room", Usage: "join `ROOM`, repeatable [$BCAST_ROOMS]"},
+			&cli.StringFlag{Name: "broadcast-budget", Usage: "`BYTES` a second that this node may broadcast"},
 			&cli.BoolFlag{Name: "print", Usage: "write posts as log lines"},
-			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json"},
+			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "text or json: the log's `FORMAT`"},
 		},
 		Action: a.runDaemon,
 	}

@@ -34,7 +34,7 @@ func (a *app) sayCommand() *cli.Command {
 			"With --wait all it ends with 3 when some members do not have it in time, with 4 when none has.",
 			"bcast say lobby hello there", "bcast say lobby --wait all --timeout 5s 'fire drill'", "df -h | bcast say ops -"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "wait", Usage: "all: until the members present have it; none: do not wait"},
+			&cli.StringFlag{Name: "wait", Usage: "`WHOM` to wait for: all (the members present) or none"},
 			&cli.DurationFlag{Name: "timeout", Usage: "how long to wait; 10s unless given"},
 			&cli.DurationFlag{Name: "every", Usage: "post again and again, so often"},
 			&cli.IntFlag{Name: "count", Usage: "so many posts; 0: one, or without end with --every"},

@@ -38,10 +38,10 @@ func (a *app) sendtoCommand() *cli.Command {
 			"directed broadcast address of every interface in use. '' is the empty datagram.",
 			"bcast sendto 10.0.0.7:9999 hello", "bcast sendto broadcast:9999 --size 64 --count 10 --every 1s"),
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "size", Usage: "repeat or cut DATA to so many bytes"},
+			&cli.IntFlag{Name: "size", Usage: "repeat or cut DATA to so many `BYTES`"},
 			&cli.IntFlag{Name: "count", Usage: "so many datagrams; 0: one, or without end with --every"},
 			&cli.DurationFlag{Name: "every", Usage: "time between two datagrams"},
-			&cli.StringFlag{Name: "iface", Usage: "leave by this interface"},
+			&cli.StringFlag{Name: "iface", Usage: "leave by interface `NAME`"},
 		},
 		Action: a.sendto,
 	}

@@ -20,9 +20,9 @@ func (a *app) tailCommand() *cli.Command {
 		Description: example("Works without a daemon and takes over when the one it listens to ends.",
 			"bcast tail lobby --limit 20 --json", "bcast tail lobby --since 10m --follow=false"),
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "limit", Usage: "so many of the posts that are there; 0: all", Value: 10},
-			&cli.StringFlag{Name: "since", Usage: "posts after this id, or of this last time (10m)"},
-			&cli.BoolFlag{Name: "follow", Usage: "go on with what comes", Value: true},
+			&cli.IntFlag{Name: "limit", Usage: "so many of the posts that are there, 10 unless given; 0: all", Value: 10},
+			&cli.StringFlag{Name: "since", Usage: "posts after `ID`, or of the last time such as 10m"},
+			&cli.BoolFlag{Name: "follow", Usage: "go on with what comes; --follow=false ends", Value: true},
 		},
 		Action: a.tail,
 	}

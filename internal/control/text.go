@@ -15,7 +15,7 @@ const MaxText = 16 << 10
 func CheckText(text string) error {
 	if len(text) > MaxText {
 		return NewError(CodeTooLarge, nil,
-			fmt.Sprintf("the text is %d bytes long, a post holds %d", len(text), MaxText), "send it in parts")
+			fmt.Sprintf("the text is longer than the %d bytes that a post holds", MaxText), "send it in parts")
 	}
 	if strings.TrimSpace(text) == "" {
 		return NewError(CodeInvalid, nil, "the text is empty", "")

@@ -417,7 +417,7 @@ func (s *studio) unknown() {
 
 	for _, t := range []wire.Type{31, 47, 63, 64} {
 		prefix := wire.Prefix(t)
-		s.begin(fmt.Sprint("unknown-type-", t), "3, 11", "drop unknown_type").
+		s.begin(fmt.Sprint("unknown-type-", int(t)), "3, 11", "drop unknown_type").
 			add("datagram", append(prefix[:], seedOf(byte(t))...))
 	}
 	prefix := wire.Prefix(wire.TypeHello)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"bcast/identity"
 )
@@ -216,8 +217,11 @@ func (f Cut) appendTo(b []byte) []byte {
 }
 
 func (f Signal) appendTo(b []byte) []byte {
-	b = append(b, f.Kind, byte(min(len(f.Text), maxSignal)))
-	return append(b, f.Text[:min(len(f.Text), maxSignal)]...)
+	text := f.Text
+	if len(text) > maxSignal {
+		text = strings.ToValidUTF8(text[:maxSignal], "") // without the half of a character that was cut
+	}
+	return append(append(b, f.Kind, byte(len(text))), text...)
 }
 
 func (f Busy) appendTo(b []byte) []byte { return be.AppendUint16(b, f.RetryMillis) }

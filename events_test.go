@@ -1,0 +1,96 @@
+package bcast
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"bcast/internal/control"
+)
+
+// collect reads the types of n events after id.
+func collect(l *eventLog, id string, n int) (types, ids []string) {
+	for e, err := range l.after(context.Background(), id) {
+		if err != nil {
+			return append(types, err.Error()), ids
+		}
+		types, ids = append(types, e.Type), append(ids, e.ID)
+		if len(types) == n {
+			break
+		}
+	}
+	return types, ids
+}
+
+func TestEventsResume(t *testing.T) {
+	l := newEventLog("7-1")
+	for _, kind := range []string{"a", "b", "c"} {
+		l.add(control.Event{Type: kind})
+	}
+	if types, _ := collect(l, "7-1.1", 2); !slices.Equal(types, []string{"b", "c"}) {
+		t.Errorf("after the first event: %v", types)
+	}
+	for _, strange := range []string{"7-0.1", "7-1.99", "7-1.x", "nonsense"} {
+		types, ids := collect(l, strange, 1)
+		if !slices.Equal(types, []string{control.EventGap}) || ids[0] != "7-1.4" {
+			t.Errorf("after %q: %v %v, want a gap that goes on from now", strange, types, ids)
+		}
+	}
+}
+
+func TestSlowSubscriberIsToldOfTheGap(t *testing.T) {
+	l := newEventLog("1")
+	l.add(control.Event{Type: "first"})
+	for range maxEvents + 10 {
+		l.add(control.Event{Type: "more"})
+	}
+	types, _ := collect(l, "1.1", 3)
+	if !slices.Equal(types, []string{control.EventGap, "more", "more"}) {
+		t.Errorf("a subscriber that fell behind got %v", types)
+	}
+	if len(l.events) > maxEvents {
+		t.Errorf("%d events kept, at most %d", len(l.events), maxEvents)
+	}
+}
+
+func TestSubscriptionMissesNothingSaidMeanwhile(t *testing.T) {
+	l := newEventLog("1")
+	events := l.after(context.Background(), "")
+	l.add(control.Event{Type: "between"})
+	for e := range events {
+		if e.Type != "between" {
+			t.Errorf("got %q", e.Type)
+		}
+		break
+	}
+}
+
+func TestSubscribersWakeAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newEventLog("1")
+		var got []string
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for e := range l.after(context.Background(), "") {
+				got = append(got, e.Type)
+			}
+		}()
+		synctest.Wait()
+		l.add(control.Event{Type: "a"})
+		synctest.Wait()
+		l.add(control.Event{Type: "b"})
+		l.close()
+		<-ended
+		if !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("got %v", got)
+		}
+
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		for range newEventLog("2").after(ctx, "") {
+			t.Error("an event from an empty log")
+		}
+	})
+}

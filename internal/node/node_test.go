@@ -1,0 +1,228 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bcast/chat"
+	"bcast/discovery"
+	"bcast/identity"
+	"bcast/internal/engine"
+	"bcast/internal/history"
+	"bcast/internal/node"
+	"bcast/internal/record"
+)
+
+// segment is a wire in memory: what one link broadcasts all hear, the sender included.
+type segment struct {
+	mu    sync.Mutex
+	links []*link
+}
+
+// link is one host's place on a segment.
+type link struct {
+	seg     *segment
+	addr    netip.AddrPort
+	inbox   chan engine.Datagram
+	changed chan struct{}
+	closed  chan struct{}
+}
+
+const privatePort = 27475
+
+func (s *segment) plug(host byte) *link {
+	l := &link{
+		seg: s, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, host}), privatePort),
+		inbox: make(chan engine.Datagram, 1024), changed: make(chan struct{}), closed: make(chan struct{}),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links = append(s.links, l)
+	return l
+}
+
+func (l *link) Readers() []func([]engine.Datagram) (int, error) {
+	return []func([]engine.Datagram) (int, error){func(out []engine.Datagram) (int, error) {
+		select {
+		case d := <-l.inbox:
+			out[0] = d
+			return 1, nil
+		case <-l.closed:
+			return 0, errors.New("closed")
+		}
+	}}
+}
+
+func (l *link) Write(sends []engine.Send) {
+	l.seg.mu.Lock()
+	defer l.seg.mu.Unlock()
+	for _, s := range sends {
+		for _, to := range l.seg.links {
+			if s.To.IsValid() && s.To != to.addr {
+				continue
+			}
+			to.inbox <- engine.Datagram{
+				Data: bytes.Clone(s.Data), Size: len(s.Data), From: l.addr, Iface: 1, TTL: 255, OnLink: true,
+				Broadcast: !s.To.IsValid(),
+			}
+		}
+	}
+}
+
+func (l *link) Interfaces() []engine.Interface {
+	return []engine.Interface{{
+		Index: 1, Addrs: []netip.Addr{l.addr.Addr()}, MTU: 1500, Networks: []engine.NetworkID{{1}},
+	}}
+}
+
+func (l *link) Changed() <-chan struct{} { return l.changed }
+func (l *link) Close() error             { close(l.closed); return nil }
+
+// host is a node and what it was told.
+type host struct {
+	*node.Node
+	mu     sync.Mutex
+	events []engine.Event
+}
+
+func (h *host) saw(match func(engine.Event) bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.events, match)
+}
+
+func start(t *testing.T, s *segment, n byte) *host {
+	t.Helper()
+	random := rand.NewChaCha8([32]byte{n})
+	key, err := identity.NewKey(random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{}
+	h.Node, err = node.Start(node.Config{
+		Engine: engine.Config{
+			Key: key, Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick([]byte{'a' + n}),
+			RecvBuffer: 65535, UnicastPort: privatePort, Random: random, Timing: rand.New(random),
+			Verify: identity.PublicKey.Verify,
+		},
+		Link: s.plug(n), Store: history.NewMemory(), Log: slog.New(slog.DiscardHandler),
+		OnEvent: func(_ engine.Now, _ *engine.Engine, e engine.Event) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.events = append(h.events, e)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *host) do(t *testing.T, c engine.Command) engine.Reply {
+	t.Helper()
+	reply, err := h.Do(context.Background(), c)
+	if err != nil {
+		t.Fatalf("%T: %v", c, err)
+	}
+	return reply
+}
+
+func posted(text string) func(engine.Event) bool {
+	return func(e engine.Event) bool {
+		return e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Posted && e.Chat.Post.Text == text
+	}
+}
+
+func left(e engine.Event) bool {
+	return e.Kind == engine.PeerEvent && e.Peer.Status == discovery.Left
+}
+
+func TestPostReachesTheOthersScreens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seg := &segment{}
+		a, b := start(t, seg, 1), start(t, seg, 2)
+		a.do(t, engine.Join{Room: "lobby"})
+		b.do(t, engine.Join{Room: "lobby"})
+		time.Sleep(time.Second)
+		reply := a.do(t, engine.Say{Room: "lobby", Posts: []record.Post{{Kind: record.KindText, Text: "hello"}}, Ack: true})
+		if reply.Members != 1 {
+			t.Errorf("said to %d members, want 1", reply.Members)
+		}
+		time.Sleep(time.Second)
+		for i, h := range []*host{a, b} {
+			if !h.saw(posted("hello")) {
+				t.Errorf("host %d does not show the post", i)
+			}
+		}
+		received := func(e engine.Event) bool {
+			return e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Received && e.Chat.Have == 1
+		}
+		if !a.saw(received) {
+			t.Error("the author was not told that the other has it")
+		}
+		b.Close()
+		time.Sleep(time.Second)
+		if !a.saw(left) {
+			t.Error("a goodbye was not noticed")
+		}
+		a.Close()
+	})
+}
+
+func TestClosedNodeRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, &segment{}, 1)
+		a.Close()
+		if _, err := a.Do(context.Background(), engine.Join{Room: "lobby"}); !errors.Is(err, node.ErrClosed) {
+			t.Errorf("Do on a closed node: %v", err)
+		}
+		err := a.View(context.Background(), func(engine.Now, *engine.Engine, node.Counters) { t.Error("looked") })
+		if !errors.Is(err, node.ErrClosed) {
+			t.Errorf("View on a closed node: %v", err)
+		}
+		if err := a.Close(); err != nil {
+			t.Errorf("second Close: %v", err)
+		}
+	})
+}
+
+func TestDoEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, &segment{}, 1)
+		defer a.Close()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := a.Do(ctx, engine.Join{Room: "lobby"}); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("Do with an ended context: %v", err)
+		}
+	})
+}
+
+func TestRefusedDatagramsAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seg := &segment{}
+		a, stranger := start(t, seg, 1), seg.plug(9)
+		defer a.Close()
+		for _, data := range [][]byte{nil, []byte("noise"), {'b', 'c', 9, 1}, bytes.Repeat([]byte{7}, 1400)} {
+			stranger.Write([]engine.Send{{Data: data}})
+		}
+		time.Sleep(time.Second)
+		err := a.View(context.Background(), func(_ engine.Now, _ *engine.Engine, c node.Counters) {
+			if c.Drops["empty"] != 1 || c.Drops["not_bcast"] != 2 || c.Drops["version"] != 1 {
+				t.Errorf("drops: %v", c.Drops)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}

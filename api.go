@@ -251,7 +251,8 @@ func (n *Node) Say(ctx context.Context, say Say) (Said, error) {
 		return Said{}, err
 	}
 	if n.cfg.RecvBuffer < minTakingPart {
-		return Said{}, control.NewError(control.CodeUnsupported, nil, "this node only watches: its receive buffer is too small",
+		return Said{}, control.NewError(control.CodeUnsupported, nil,
+			"this node only watches: its receive buffer is too small",
 			fmt.Sprintf("start it with --recv-buffer %d or more", minTakingPart))
 	}
 	before := n.events.after(ctx, "")
@@ -401,7 +402,9 @@ func (n *Node) view(ctx context.Context, look func(engine.Now, *engine.Engine, n
 }
 
 // viewRoom looks at a joined room.
-func (n *Node) viewRoom(ctx context.Context, room string, look func(engine.Now, *engine.Engine, engine.RoomState) error) error {
+func (n *Node) viewRoom(
+	ctx context.Context, room string, look func(engine.Now, *engine.Engine, engine.RoomState) error,
+) error {
 	name, err := identity.ParseRoomName(room)
 	if err != nil {
 		return invalid(err, "")
@@ -451,4 +454,3 @@ func failure(err error) error {
 	}
 	return control.NewError(code, err, err.Error(), "")
 }
-

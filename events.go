@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"bcast/internal/control"
 )
@@ -34,7 +35,7 @@ func newEventLog(run string) *eventLog {
 func (l *eventLog) add(e control.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.ID = fmt.Sprintf("%s.%d", l.run, l.first+uint64(len(l.events)))
+	e.ID = l.id(l.first + uint64(len(l.events)))
 	l.events = append(l.events, e)
 	if len(l.events) > maxEvents {
 		l.events = l.events[1:]
@@ -92,9 +93,12 @@ func (l *eventLog) after(ctx context.Context, id string) iter.Seq2[control.Event
 		gap := lost
 		for {
 			events, wait, lost, ended := l.read(next)
-			if gap || lost {
+			if lost {
+				gap, next = true, l.number(events[0])
+			}
+			if gap {
 				gap = false
-				if !yield(control.Event{Type: control.EventGap, ID: fmt.Sprintf("%s.%d", l.run, next)}, nil) {
+				if !yield(control.Event{Type: control.EventGap, ID: l.id(next - 1), Time: time.Now().UTC()}, nil) {
 					return
 				}
 			}
@@ -114,15 +118,18 @@ func (l *eventLog) after(ctx context.Context, id string) iter.Seq2[control.Event
 					return
 				}
 			}
-			next = l.numberAfter(events[len(events)-1])
+			next += uint64(len(events))
 		}
 	}
 }
 
-func (l *eventLog) numberAfter(e control.Event) uint64 {
+// id names the event with that number; resuming after it yields the one that follows.
+func (l *eventLog) id(number uint64) string { return fmt.Sprintf("%s.%d", l.run, number) }
+
+func (l *eventLog) number(e control.Event) uint64 {
 	n, err := strconv.ParseUint(strings.TrimPrefix(e.ID, l.run+"."), 10, 64)
 	if err != nil {
 		panic("an event of this log has no number: " + e.ID)
 	}
-	return n + 1
+	return n
 }

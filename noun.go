@@ -72,9 +72,9 @@ type clock struct{ now engine.Now }
 
 func (c clock) at(mono time.Duration) time.Time { return c.now.Wall.Add(mono - c.now.Mono).UTC() }
 
-// maybe is nil for what never happened.
+// maybe is nil for what never happened, which discovery says with a negative moment.
 func (c clock) maybe(mono time.Duration) *time.Time {
-	if mono == 0 {
+	if mono < 0 {
 		return nil
 	}
 	t := c.at(mono)

@@ -137,9 +137,9 @@ func (d *Discovery) claims(now time.Duration, l *link) wire.Claims {
 
 // broadcast sends p to everyone on l, with a challenge that anyone may echo.
 func (d *Discovery) broadcast(now time.Duration, l *link, p wire.Presence) {
-	echo := p.Echo
-	p.Claims = d.claims(now, l)
-	p.Echo = echo
+	claims := d.claims(now, l)
+	claims.Echo = p.Echo
+	p.Claims = claims
 	if p.Type != wire.TypeAck {
 		p.Challenge = d.question(now, l)
 	}

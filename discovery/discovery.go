@@ -155,11 +155,11 @@ func (d *Discovery) SetRooms(now time.Duration, rooms []identity.RoomName) {
 
 // Bye says on every interface that this instance ends. Nothing is announced, answered or expected after it; a second
 // call says it again, for links that lose datagrams.
-func (d *Discovery) Bye(time.Duration) {
+func (d *Discovery) Bye(now time.Duration) {
 	d.gone, d.wake = true, forever
 	for _, l := range d.links {
 		d.out.Send = append(d.out.Send, Send{Iface: l.Index, Presence: wire.Presence{
-			Type: wire.TypeBye, Claims: d.claims(0, l),
+			Type: wire.TypeBye, Claims: d.claims(now, l),
 		}})
 	}
 }

@@ -52,6 +52,15 @@ func TestAnnouncementIsNotDoubled(t *testing.T) {
 	if len(c.own) != 4 {
 		t.Errorf("%d HELLOs, want two on each interface", len(c.own))
 	}
+	c.wait(3 * time.Second)
+	c.own = nil
+	c.d.SetRooms(c.now, []identity.RoomName{"lobby", "kitchen"})
+	c.drain()
+	for _, s := range c.wantOwn(wire.TypeHello, wire.TypeHello) {
+		if len(s.Presence.Rooms) != 2 {
+			t.Errorf("announces %v", s.Presence.Rooms)
+		}
+	}
 }
 
 // "Strangers are answered at once by unicast"; "here … wait[s] for an echo".
@@ -171,6 +180,9 @@ func TestBye(t *testing.T) {
 	bob := c.device("10.0.0.2:27475", false)
 	bob.meets()
 	bob.says(wire.TypeBye)
+	if drop := bob.says(wire.TypeBye); drop != "" {
+		t.Errorf("drop %q of a goodbye said twice", drop)
+	}
 	c.wantEvents(bob, Departed)
 	c.wantStatus(bob, Left)
 	if _, ok := c.d.PeerAt(bob.addr); ok || c.d.Present() != 0 {
@@ -318,5 +330,15 @@ func TestOwnGoodbye(t *testing.T) {
 	c.wantOwn()
 	if c.d.Deadline() != forever {
 		t.Error("something is due after the goodbye")
+	}
+}
+
+func TestStatusNames(t *testing.T) {
+	for status, want := range map[Status]string{
+		0: "unknown", Here: "here", Suspect: "suspect", Lost: "lost", Left: "left", 9: "unknown",
+	} {
+		if status.String() != want {
+			t.Errorf("%d is %q, want %q", status, status, want)
+		}
 	}
 }

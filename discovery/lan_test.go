@@ -272,17 +272,19 @@ func TestCrashIsSeen(t *testing.T) {
 	for _, c := range []struct {
 		hosts  int
 		loss   float64
+		wifi   bool
 		up     time.Duration // when it crashes, earliest
 		within time.Duration
 	}{
-		{10, 0, 10 * time.Second, 5 * time.Second},
-		{32, 0, 10 * time.Second, 5 * time.Second},
-		{2, 0, 30 * time.Second, 5 * time.Second},
-		{10, 0.3, 10 * time.Second, 8 * time.Second},
+		{10, 0, false, 10 * time.Second, 5 * time.Second},
+		{32, 0, false, 10 * time.Second, 5 * time.Second},
+		{2, 0, false, 30 * time.Second, 5 * time.Second},
+		{10, 0.3, false, 10 * time.Second, 8 * time.Second},
+		{10, 0, true, 30 * time.Second, 10 * time.Second},
 	} {
 		for seed := range uint64(5) {
 			l := newLAN(seed, c.loss)
-			l.startAll(c.hosts, false)
+			l.startAll(c.hosts, c.wifi)
 			l.run(c.up + time.Duration(seed)*977*time.Millisecond)
 			victim := l.hosts[0]
 			victim.down = true
@@ -291,7 +293,7 @@ func TestCrashIsSeen(t *testing.T) {
 				t.Errorf("%d hosts, loss %.1f, seed %d: seen after %v, want %v", c.hosts, c.loss, seed, took, c.within)
 			}
 			// Back at once when restarted.
-			victim.boot(2, false)
+			victim.boot(2, c.wifi)
 			if took, ok := l.runUntil(3*time.Second, l.level); !ok || c.loss == 0 && took > 25*time.Millisecond {
 				t.Errorf("%d hosts, loss %.1f, seed %d: back %v after %v", c.hosts, c.loss, seed, ok, took)
 			}
@@ -372,6 +374,29 @@ func TestDeafToUnicast(t *testing.T) {
 		if p, _ := h.d.Peer(deaf.key.ID()); p.UnicastBlocked {
 			t.Errorf("%v: still blocked", h.addr)
 		}
+	}
+}
+
+// An access point that isolates its stations passes broadcasts only, both ways.
+func TestIsolatedStations(t *testing.T) {
+	l := newLAN(3, 0)
+	l.startAll(4, true)
+	for _, h := range l.hosts {
+		h.deaf = true
+	}
+	if took, ok := l.runUntil(40*time.Second, l.level); !ok {
+		t.Fatalf("not level after %v", took)
+	}
+	l.run(5 * time.Minute)
+	for _, h := range l.hosts {
+		for _, p := range h.d.Peers() {
+			if !p.UnicastBlocked || p.Status != Here {
+				t.Errorf("%v has %v: blocked %v, %v", h.addr, p.Addr, p.UnicastBlocked, p.Status)
+			}
+		}
+	}
+	if n := l.count(Vanished); n > 0 {
+		t.Errorf("%d lost", n)
 	}
 }
 

@@ -47,6 +47,9 @@ func (d *Discovery) Receive(
 	case m.id == d.cfg.Self:
 		return wire.DropOwn
 	case known != nil && slices.Contains(known.ended, p.Instance):
+		if p.Type == wire.TypeBye { // it is said more than once
+			return ""
+		}
 		return wire.DropOldInstance
 	case p.Type < wire.TypeHello || p.Type > wire.TypeBye:
 		return wire.DropUnknownType

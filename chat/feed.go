@@ -90,7 +90,7 @@ func (r *Room) Record(now Now, rec *record.Record) {
 		f.next = 1
 	}
 	f.claimed = max(f.claimed, seq)
-	if seq < f.next || f.held[seq] != nil || seq >= max(f.next, 1)+maxAhead && f.next != 0 {
+	if seq < f.next || f.held[seq] != nil || len(f.held) >= maxAhead || f.next != 0 && seq >= f.next+maxAhead {
 		return
 	}
 	if size := len(rec.Bytes()); r.heldBytes+size <= maxHeldBytes {

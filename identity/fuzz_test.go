@@ -69,7 +69,8 @@ func FuzzNick(f *testing.F) {
 		if again, err := ParseNick(string(n)); err != nil || again != n {
 			t.Errorf("%q, parsed again, is %q, %v", n, again, err)
 		}
-		if len(n) == 0 || len(n) > MaxNick || !utf8.ValidString(string(n)) || strings.ContainsFunc(string(n), unicode.IsControl) {
+		if len(n) == 0 || len(n) > MaxNick || !utf8.ValidString(string(n)) ||
+			strings.ContainsFunc(string(n), unicode.IsControl) {
 			t.Errorf("%q passes", n)
 		}
 		if made != n {

@@ -123,7 +123,8 @@ func TestFlightsAgainstRFC9162(t *testing.T) {
 				t.Fatalf("record %d of %d: id", i, n)
 			}
 			again, err := Parse(testRoom, b)
-			if err != nil || !again.Verify(verify) || again.ID != r.ID || again.SignatureKey() != records[0].SignatureKey() {
+			if err != nil || !again.Verify(verify) || again.ID != r.ID ||
+				again.SignatureKey() != records[0].SignatureKey() {
 				t.Fatalf("record %d of %d comes back: %v", i, n, err)
 			}
 		}
@@ -192,7 +193,8 @@ func TestHeads(t *testing.T) {
 			t.Error("a record is a head")
 		}
 		head, err := ParseHead(testRoom, r.Head())
-		if err != nil || !head.Verify(verify) || !head.IsHead() || head.ID != r.ID || !bytes.Equal(head.Bytes(), r.Head()) ||
+		if err != nil || !head.Verify(verify) || !head.IsHead() || head.ID != r.ID ||
+			!bytes.Equal(head.Bytes(), r.Head()) ||
 			!bytes.Equal(head.Head(), r.Head()) {
 			t.Errorf("head: %v", err)
 		}

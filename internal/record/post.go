@@ -79,10 +79,10 @@ type Post struct {
 
 // wirePost is a post's CBOR: a map with small integer keys, of which unknown ones are ignored.
 type wirePost struct {
-	Kind   uint64 `cbor:"0,keyasint"`
-	Text   string `cbor:"1,keyasint,omitempty"`
-	Target []byte `cbor:"2,keyasint,omitempty"`
-	Nick   string `cbor:"3,keyasint,omitempty"`
+	Kind   uint64          `cbor:"0,keyasint"`
+	Text   string          `cbor:"1,keyasint,omitempty"`
+	Target cbor.ByteString `cbor:"2,keyasint,omitempty"` // a []byte would take a list of numbers too
+	Nick   string          `cbor:"3,keyasint,omitempty"`
 }
 
 // RFC 8949, 4.2.1: the shortest form of everything, keys sorted, nothing of indefinite length.
@@ -110,7 +110,7 @@ func EncodePosts(posts []Post) ([]byte, error) {
 	for i, p := range posts {
 		all[i] = wirePost{Kind: uint64(p.Kind), Text: p.Text, Nick: string(p.Nick)}
 		if p.Target != (Ref{}) {
-			all[i].Target = binary.BigEndian.AppendUint16(p.Target.Record[:], p.Target.Index)
+			all[i].Target = cbor.ByteString(binary.BigEndian.AppendUint16(p.Target.Record[:], p.Target.Index))
 		}
 	}
 	b, err := cborEncoding.Marshal(all)
@@ -163,7 +163,8 @@ func (p wirePost) post() (Post, error) {
 		if len(p.Target) != len(ID{})+2 {
 			return post, fmt.Errorf("body: a target of %d bytes", len(p.Target))
 		}
-		post.Target = Ref{Record: ID(p.Target[:16]), Index: binary.BigEndian.Uint16(p.Target[16:])}
+		target := []byte(p.Target)
+		post.Target = Ref{Record: ID(target), Index: binary.BigEndian.Uint16(target[len(ID{}):])}
 	}
 	return post, nil
 }

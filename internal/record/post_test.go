@@ -82,6 +82,7 @@ func TestDecodePostsIgnoresWhatItDoesNotKnow(t *testing.T) {
 		"unknown negative key":  {"81 a3 00 01 01 6161 20 f5", []Post{{Kind: 1, Text: "a"}}},
 		"unknown kind":          {"81 a1 00 187f", []Post{{Kind: 127}}},
 		"empty target and nick": {"81 a4 00 01 01 6161 02 40 03 60", []Post{{Kind: 1, Text: "a"}}},
+		"null":                  {"81 a3 00 01 01 6161 03 f6", []Post{{Kind: 1, Text: "a"}}},
 		"long form":             {"81 a2 1800 1801 01 6161", []Post{{Kind: 1, Text: "a"}}},
 	} {
 		got, err := DecodePosts(unhex(t, c.body))
@@ -93,12 +94,17 @@ func TestDecodePostsIgnoresWhatItDoesNotKnow(t *testing.T) {
 
 func TestDecodePostsRefuses(t *testing.T) {
 	for name, body := range map[string]string{
-		"nothing": "", "no list": "a10001", "empty list": "80", "no map": "8101", "kind 0": "81a10000", "no kind": "81a1016161",
-		"kind 128": "81a1001880", "negative kind": "81a10020", "invalid UTF-8": "81a2000101 61ff", "surrogate": "81a2000101 63eda080",
-		"key twice": "81a3000100010161 61", "text twice": "81a3000101616101 6162", "unknown key twice": "81 a3 0001 09f5 09f4",
-		"indefinite list": "9fa10001ff", "indefinite map": "81bf0001ff", "indefinite text": "81a200 01 01 7f6161ff",
+		"nothing": "", "no list": "a10001", "empty list": "80", "no map": "8101", "kind 0": "81a10000",
+		"no kind":  "81a1016161",
+		"kind 128": "81a1001880", "negative kind": "81a10020", "invalid UTF-8": "81a2000101 61ff",
+		"surrogate": "81a2000101 63eda080",
+		"key twice": "81a3000100010161 61", "text twice": "81a3000101616101 6162",
+		"unknown key twice": "81 a3 0001 09f5 09f4",
+		"indefinite list":   "9fa10001ff", "indefinite map": "81bf0001ff", "indefinite text": "81a200 01 01 7f6161ff",
 		"tag": "81a10 0c101", "tag in unknown key": "81a2000109c101", "text is bytes": "81a200010141 61",
-		"short target": "81a2000102 4101", "bad nick": "81a20008036120", "behind the list": "81a1000101", "cut": "81a2000101",
+		"target of numbers": "81a2000102 92" + strings.Repeat("01", 18), "text is a list": "81a2000101 80",
+		"short target": "81a2000102 4101", "bad nick": "81a20008036120", "behind the list": "81a1000101",
+		"cut":  "81a2000101",
 		"deep": "81a2000109 8181818181818181818101", "long list inside": "81a2000109 9841" + strings.Repeat("01", 65),
 		"65 posts":  "9841" + strings.Repeat("a10001", 65),
 		"long text": "81a2000101 794001" + strings.Repeat("61", MaxText+1), "count beyond": "9bffffffffffffffff a10001",
@@ -127,7 +133,8 @@ func TestRef(t *testing.T) {
 }
 
 func TestKindNames(t *testing.T) {
-	for k, want := range map[Kind]string{KindText: "text", KindRekey: "rekey", 0: "kind-0", 13: "kind-13", 255: "kind-255"} {
+	for k, want := range map[Kind]string{KindText: "text", KindRekey: "rekey", 0: "kind-0", 13: "kind-13",
+		255: "kind-255"} {
 		if k.String() != want {
 			t.Errorf("%d is %q", k, k.String())
 		}

@@ -70,7 +70,8 @@ func TestOtherKeysDoNotOwn(t *testing.T) {
 			t.Error("other keys open it")
 		}
 	}
-	if openRoom(t, "lobby", 0).ID != openRoom(t, "lobby", 9).ID || openRoom(t, "lobby", 0).ID == openRoom(t, "kitchen", 0).ID {
+	lobby := openRoom(t, "lobby", 0).ID
+	if lobby != openRoom(t, "lobby", 9).ID || lobby == openRoom(t, "kitchen", 0).ID {
 		t.Error("a room keeps its id over key epochs, and no two share one")
 	}
 }
@@ -132,7 +133,8 @@ func TestLengthBeyondTheInside(t *testing.T) {
 	if got, err := r.Unseal(d); err == nil {
 		t.Errorf("opens as %q", got)
 	}
-	if _, err := r.Unseal(r.aead.Seal(bytes.Clone(outer), outer[PrefixSize:][:NonceSize], plain[:1], outer)); err == nil {
+	d = r.aead.Seal(bytes.Clone(outer), outer[PrefixSize:][:NonceSize], plain[:1], outer)
+	if _, err := r.Unseal(d); err == nil {
 		t.Error("half a length opens")
 	}
 }
@@ -152,7 +154,8 @@ func TestNoncesComeFromRand(t *testing.T) {
 
 func TestFingerprintIsKeyed(t *testing.T) {
 	a, b := openRoom(t, "lobby", 0), openRoom(t, "kitchen", 0)
-	if a.Fingerprint([]byte("x")) == b.Fingerprint([]byte("x")) || a.Fingerprint([]byte("x")) == a.Fingerprint([]byte("y")) ||
+	if a.Fingerprint([]byte("x")) == b.Fingerprint([]byte("x")) ||
+		a.Fingerprint([]byte("x")) == a.Fingerprint([]byte("y")) ||
 		a.Fingerprint(nil) != a.Fingerprint([]byte{}) {
 		t.Error("fingerprints")
 	}

@@ -240,7 +240,9 @@ func (s *studio) presence() {
 		{wire.TypeBeat, identity.Instance{}, func(c *wire.Claims) { c.NextBeat = 12500 * time.Millisecond }},
 		{wire.TypeProbe, bobRun, func(c *wire.Claims) { c.Challenge = challenge }},
 		{wire.TypeBye, identity.Instance{}, func(c *wire.Claims) { c.NextBeat, c.Rooms = 0, nil }},
-		{wire.TypeEcho, bobRun, func(c *wire.Claims) { c.Wifi, c.Watch, c.RecvBuffer, c.StreamPort = true, true, 400, 0 }},
+		{wire.TypeEcho, bobRun, func(c *wire.Claims) {
+			c.Wifi, c.Watch, c.RecvBuffer, c.StreamPort = true, true, 400, 0
+		}},
 	} {
 		v := s.begin(c.t.String(), "4", "ok")
 		claims := vectorClaims()

@@ -25,7 +25,6 @@ const (
 	DropBadSignature    Drop = "bad_signature"    // not signed by whom it says
 	DropSourceMismatch  Drop = "src_mismatch"     // its source is not among the addresses that it says it has
 	DropOldInstance     Drop = "old_instance"     // of a run that has ended
-	DropOtherNetwork    Drop = "other_network"    // asks on one network for what was heard on another
 	DropTableFull       Drop = "table_full"       // no place for another stranger
 	DropQueueFull       Drop = "queue_full"       // the node could not keep up
 )

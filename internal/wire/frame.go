@@ -289,7 +289,9 @@ func ParseSigned(t Type, inner []byte) (*Signed, error) {
 }
 
 // Verify tells whether the sender named in the frame signed it for this room and this datagram.
-func (s *Signed) Verify(verify func(key identity.PublicKey, message, sig []byte) bool, room [16]byte, outer []byte) bool {
+func (s *Signed) Verify(
+	verify func(key identity.PublicKey, message, sig []byte) bool, room [16]byte, outer []byte,
+) bool {
 	return verify(s.Sender.Key, signedMessage(room, outer, s.inner), s.sig)
 }
 

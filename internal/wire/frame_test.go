@@ -99,8 +99,8 @@ func TestSignatureBinds(t *testing.T) {
 			t.Errorf("byte %d of the outside does not count", i)
 		}
 	}
-	if s, err := ParseSigned(TypeBusy, AppendSigned(nil, Busy{}, testSender(key), testKey(t, 2), testRoom, testOuter)); err != nil ||
-		s.Verify(verify, testRoom, testOuter) {
+	forged := AppendSigned(nil, Busy{}, testSender(key), testKey(t, 2), testRoom, testOuter)
+	if s, err := ParseSigned(TypeBusy, forged); err != nil || s.Verify(verify, testRoom, testOuter) {
 		t.Errorf("signed by another key: %v", err)
 	}
 }
@@ -186,9 +186,10 @@ func TestProvingFramesRoundTrip(t *testing.T) {
 		b []byte
 	}{
 		"frag cut": {TypeFrag, make([]byte, 19)}, "frag empty": {TypeFrag, append(make([]byte, 17), 9, 0, 0)},
-		"frag of nothing": {TypeFrag, make([]byte, 21)}, "frag beyond": {TypeFrag, append(make([]byte, 17), 1, 0, 0, 1, 2)},
-		"frag overflow": {TypeFrag, append(make([]byte, 16), 0, 2, 0xff, 0xff, 1, 2)},
-		"fork cut":      {TypeFork, []byte{0}}, "fork: a missing": {TypeFork, []byte{0, 2, 1}},
+		"frag of nothing": {TypeFrag, make([]byte, 21)},
+		"frag beyond":     {TypeFrag, append(make([]byte, 17), 1, 0, 0, 1, 2)},
+		"frag overflow":   {TypeFrag, append(make([]byte, 16), 0, 2, 0xff, 0xff, 1, 2)},
+		"fork cut":        {TypeFork, []byte{0}}, "fork: a missing": {TypeFork, []byte{0, 2, 1}},
 		"signed": {TypeBusy, make([]byte, 200)}, "unknown": {47, nil}, "presence": {TypeHello, make([]byte, 512)},
 	} {
 		if f, err := ParseFrame(c.t, c.b); err == nil {

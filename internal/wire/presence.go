@@ -62,20 +62,21 @@ const MaxAddrs = 4
 // maxList bounds every list and map in the claims, those of unknown keys too.
 const maxList = 64
 
+// Of byte strings: a []byte would take a list of numbers too.
 type wireClaims struct {
-	Nick        string   `cbor:"0,keyasint"`
-	Challenge   []byte   `cbor:"1,keyasint,omitempty"`
-	Echo        []byte   `cbor:"2,keyasint,omitempty"`
-	Addrs       [][]byte `cbor:"3,keyasint"`
-	UnicastPort uint16   `cbor:"4,keyasint"`
-	StreamPort  uint16   `cbor:"5,keyasint,omitempty"`
-	Wifi        bool     `cbor:"6,keyasint,omitempty"`
-	RecvBuffer  uint16   `cbor:"7,keyasint"`
-	Watch       bool     `cbor:"8,keyasint,omitempty"`
-	MaxVersion  uint8    `cbor:"9,keyasint"`
-	NextBeat    uint32   `cbor:"10,keyasint"`
-	Rooms       []string `cbor:"11,keyasint,omitempty"`
-	MoreRooms   bool     `cbor:"12,keyasint,omitempty"`
+	Nick        string            `cbor:"0,keyasint"`
+	Challenge   cbor.ByteString   `cbor:"1,keyasint,omitempty"`
+	Echo        cbor.ByteString   `cbor:"2,keyasint,omitempty"`
+	Addrs       []cbor.ByteString `cbor:"3,keyasint"`
+	UnicastPort uint16            `cbor:"4,keyasint"`
+	StreamPort  uint16            `cbor:"5,keyasint,omitempty"`
+	Wifi        bool              `cbor:"6,keyasint,omitempty"`
+	RecvBuffer  uint16            `cbor:"7,keyasint"`
+	Watch       bool              `cbor:"8,keyasint,omitempty"`
+	MaxVersion  uint8             `cbor:"9,keyasint"`
+	NextBeat    uint32            `cbor:"10,keyasint"`
+	Rooms       []string          `cbor:"11,keyasint,omitempty"`
+	MoreRooms   bool              `cbor:"12,keyasint,omitempty"`
 }
 
 // RFC 8949, 4.2.1: the shortest form of everything, keys sorted, nothing of indefinite length.
@@ -117,9 +118,9 @@ func encodeClaims(c Claims) []byte {
 		UnicastPort: c.UnicastPort, StreamPort: c.StreamPort, Wifi: c.Wifi, RecvBuffer: c.RecvBuffer, Watch: c.Watch,
 		MaxVersion: c.MaxVersion, NextBeat: uint32(c.NextBeat / time.Millisecond), MoreRooms: c.MoreRooms,
 	}
-	w.Addrs = [][]byte{} // an empty list, never null
+	w.Addrs = []cbor.ByteString{} // an empty list, never null
 	for _, a := range c.Addrs[:min(len(c.Addrs), MaxAddrs)] {
-		w.Addrs = append(w.Addrs, a.Unmap().AsSlice())
+		w.Addrs = append(w.Addrs, cbor.ByteString(a.Unmap().AsSlice()))
 	}
 	for _, r := range c.Rooms {
 		w.Rooms = append(w.Rooms, string(r))
@@ -133,11 +134,11 @@ func encodeClaims(c Claims) []byte {
 	}
 }
 
-func (c Challenge) field() []byte {
+func (c Challenge) field() cbor.ByteString {
 	if c.IsZero() {
-		return nil
+		return ""
 	}
-	return c[:]
+	return cbor.ByteString(c[:])
 }
 
 // ParsePresence reads a presence datagram's shape. The signature is still to be checked. It keeps b.
@@ -184,7 +185,7 @@ func (w *wireClaims) claims() (Claims, error) {
 		return c, fmt.Errorf("%d addresses, at most %d", len(w.Addrs), MaxAddrs)
 	}
 	for _, a := range w.Addrs {
-		addr, ok := netip.AddrFromSlice(a)
+		addr, ok := netip.AddrFromSlice([]byte(a))
 		if !ok {
 			return c, fmt.Errorf("an address of %d bytes", len(a))
 		}
@@ -200,12 +201,12 @@ func (w *wireClaims) claims() (Claims, error) {
 	return c, nil
 }
 
-func parseChallenge(b []byte) (Challenge, error) {
+func parseChallenge(b cbor.ByteString) (Challenge, error) {
 	switch len(b) {
 	case 0:
 		return Challenge{}, nil
 	case len(Challenge{}):
-		return Challenge(b), nil
+		return Challenge([]byte(b)), nil
 	}
 	return Challenge{}, fmt.Errorf("a challenge of %d bytes", len(b))
 }

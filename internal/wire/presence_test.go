@@ -121,15 +121,21 @@ func withClaims(key *identity.Key, claims []byte) []byte {
 func TestClaimsRefused(t *testing.T) {
 	key := testKey(t, 1)
 	for name, claims := range map[string]string{
-		"nothing": "", "no map": "80", "no nick": "a0", "empty nick": "a10060", "bad nick": "a1006120", "nick of bytes": "a1004161",
+		"nothing": "", "no map": "80", "no nick": "a0", "empty nick": "a10060", "bad nick": "a1006120",
+		"nick of bytes": "a1004161",
 		"invalid UTF-8": "a10061ff", "key twice": "a2006161 006162", "unknown key twice": "a3006161 1863f5 1863f5",
 		"indefinite map": "bf006161ff", "indefinite text": "a1007f6161ff", "tag": "a100c06161", "behind": "a100616100",
-		"challenge of 15": "a2006161 014f" + strings.Repeat("00", 15), "echo of 17": "a2006161 0251" + strings.Repeat("00", 17),
-		"address of 5": "a2006161 0381450102030405", "five addresses": "a2006161 0385" + strings.Repeat("4401020304", 5),
+		"challenge of numbers": "a2006161 0190" + strings.Repeat("01", 16), "address of numbers": "a2006161 03818401020304",
+		"challenge of text": "a2006161 0170" + strings.Repeat("61", 16), "float": "a2006161 04fa47000000",
+		"challenge of 15": "a2006161 014f" + strings.Repeat("00", 15),
+		"echo of 17":      "a2006161 0251" + strings.Repeat("00", 17),
+		"address of 5":    "a2006161 0381450102030405",
+		"five addresses":  "a2006161 0385" + strings.Repeat("4401020304", 5),
 		"port of 17 bits": "a2006161 041a00010000", "negative port": "a2006161 0420", "port of text": "a2006161 046131",
 		"version 256": "a2006161 09190100", "beat of 33 bits": "a2006161 0a1b0000000100000000",
-		"room name": "a2006161 0b816161 0c", "bad room name": "a2006161 0b816120", "65 in a list": "a2006161 189f9841" + strings.Repeat("00", 65),
-		"deep": "a2006161 1863" + strings.Repeat("81", 9) + "01",
+		"bad room name": "a2006161 0b816120",
+		"65 in a list":  "a2006161 189f9841" + strings.Repeat("00", 65),
+		"deep":          "a2006161 1863" + strings.Repeat("81", 9) + "01",
 	} {
 		if p, err := ParsePresence(withClaims(key, unhex(t, claims))); err == nil {
 			t.Errorf("%s passes as %+v", name, p.Claims)

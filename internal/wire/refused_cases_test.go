@@ -17,8 +17,8 @@ import (
 
 // refusedOutside is what is dropped before anything is opened.
 func (s *studio) refusedOutside() {
-	good := wire.SealPresence(wire.Presence{Type: wire.TypeHello, Instance: aliceRun, Counter: 44, Claims: vectorClaims()},
-		s.alice)
+	hello := wire.Presence{Type: wire.TypeHello, Instance: aliceRun, Counter: 44, Claims: vectorClaims()}
+	good := wire.SealPresence(hello, s.alice)
 
 	s.begin("not-bcast", "3, 8", "drop not_bcast").add("datagram", []byte("bC\x01\x01"))
 	s.begin("presence-short", "4, 8", "drop malformed").add("datagram", good[:wire.PresenceSize-1])
@@ -54,7 +54,8 @@ func (s *studio) refusedOutside() {
 		name, expect string
 		at           int
 	}{
-		{"tag-changed", "drop unknown_room", seal.OuterSize - 1}, {"nonce-changed", "drop unknown_room", wire.PrefixSize},
+		{"tag-changed", "drop unknown_room", seal.OuterSize - 1},
+		{"nonce-changed", "drop unknown_room", wire.PrefixSize},
 		{"type-changed", "drop unknown_room", 3}, {"ciphertext-changed", "drop damaged", seal.OuterSize},
 		{"mac-changed", "drop damaged", 255},
 	} {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -31,8 +30,13 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			RecvBuffer: n.cfg.RecvBuffer, Watch: e.Watching(), Peers: e.Present(), Rooms: n.roomNouns(now, e),
 			Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops), Sent: typeCounts(c.Sent),
 			Received: typeCounts(c.Received), SentBytes: c.SentBytes, Interfaces: n.interfaceNouns(clock{now}, e),
+			EventID: n.events.newest(),
 		}
-		maps.Copy(s.Drops, n.lan.Drops())
+		for reason, count := range n.lan.Drops() {
+			if count > 0 {
+				s.Drops[reason] = count
+			}
+		}
 	})
 	s.Problems = problems(s)
 	return s, err

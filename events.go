@@ -45,6 +45,13 @@ func (l *eventLog) add(e control.Event) {
 	l.changed = make(chan struct{})
 }
 
+// newest is the id of the last event, or one that stands before the first.
+func (l *eventLog) newest() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.id(l.first + uint64(len(l.events)) - 1)
+}
+
 // close ends every subscription once it has read all.
 func (l *eventLog) close() {
 	l.mu.Lock()

@@ -39,6 +39,17 @@ func TestEventsResume(t *testing.T) {
 	}
 }
 
+func TestNothingIsMissedAfterTheNewest(t *testing.T) {
+	l := newEventLog("1")
+	for _, kind := range []string{"first", "second"} {
+		newest := l.newest()
+		l.add(control.Event{Type: kind})
+		if types, _ := collect(l, newest, 1); !slices.Equal(types, []string{kind}) {
+			t.Errorf("after %q: %v, want %s", newest, types, kind)
+		}
+	}
+}
+
 func TestSlowSubscriberIsToldOfTheGap(t *testing.T) {
 	l := newEventLog("1")
 	l.add(control.Event{Type: "first"})

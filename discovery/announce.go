@@ -32,7 +32,7 @@ type question struct {
 }
 
 func (i Interface) equal(other Interface) bool {
-	return i.Index == other.Index && i.Wifi == other.Wifi && slices.Equal(i.Addrs, other.Addrs)
+	return i.Index == other.Index && i.Wifi == other.Wifi && i.Network == other.Network && slices.Equal(i.Addrs, other.Addrs)
 }
 
 // interval is the mean time between two BEATs of each of n devices, ourselves included.
@@ -95,7 +95,7 @@ func (d *Discovery) advanceLink(now time.Duration, l *link) {
 	}
 	if wanted {
 		l.lastHello = now
-		d.broadcast(now, l, wire.Presence{Type: wire.TypeHello})
+		d.broadcast(now, l, wire.Presence{Type: d.greeting()})
 	}
 	if now >= l.beat {
 		interval := l.interval(d.on(l))
@@ -106,6 +106,15 @@ func (d *Discovery) advanceLink(now time.Duration, l *link) {
 		d.due(l.hellos[0].at)
 	}
 	d.due(l.beat)
+}
+
+// greeting is what an announcement says: HELLO, or, if some who are here have to prove themselves again, a PROBE to
+// everyone, because a device to which we are well known answers no HELLO.
+func (d *Discovery) greeting() wire.Type {
+	if slices.ContainsFunc(d.peers, func(p *peer) bool { return p.status.present() && len(p.paths) == 0 }) {
+		return wire.TypeProbe
+	}
+	return wire.TypeHello
 }
 
 // nextHello is when a HELLO is sure to be sent on l.

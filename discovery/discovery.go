@@ -27,11 +27,13 @@ type Config struct {
 }
 
 // Interface is a network interface to take part on. Addrs are its own addresses, the first wire.MaxAddrs of which are
-// announced; a datagram sent by it must have one of those as its source.
+// announced; a datagram sent by it must have one of those as its source. Network is another value whenever the link
+// may lead to another network than before: what was proven on the interface is then to be proven again.
 type Interface struct {
-	Index int
-	Addrs []netip.Addr
-	Wifi  bool
+	Index   int
+	Addrs   []netip.Addr
+	Wifi    bool
+	Network [16]byte
 }
 
 // Send is a datagram to be signed and sent: Type, To and Claims are set. A zero To is a broadcast on Iface.
@@ -104,32 +106,38 @@ func (d *Discovery) SetInterfaces(now time.Duration, ifaces []Interface) {
 		return
 	}
 	links := make([]*link, 0, len(ifaces))
+	var moved []int
 	for _, i := range ifaces {
 		l := d.link(i.Index)
-		if l == nil {
+		switch {
+		case l == nil:
 			l = &link{lastHello: never}
 			l.beat = now + between(d.cfg.Rand, i.interval(1)/2, i.interval(1))
+		case l.Network != i.Network:
+			l.questions = [challengesKept]question{} // what was read on the old network proves nothing here
+			moved = append(moved, i.Index)
 		}
 		l.Interface = i
 		l.Addrs = slices.Clone(i.Addrs)
 		links = append(links, l)
 	}
 	d.links = links
-	d.dropGone(now)
+	d.dropGone(now, moved)
 	d.announce(now)
 }
 
-// dropGone forgets the places on interfaces that are no longer there.
-func (d *Discovery) dropGone(now time.Duration) {
-	gone := func(at place) bool { return d.link(at.iface) == nil }
+// dropGone forgets the places on interfaces that are no longer there or have moved.
+func (d *Discovery) dropGone(now time.Duration, moved []int) {
+	gone := func(at place) bool { return d.link(at.iface) == nil || slices.Contains(moved, at.iface) }
 	d.strangers = slices.DeleteFunc(d.strangers, func(s *stranger) bool { return gone(s.place) })
 	for _, p := range d.peers {
+		proven := len(p.paths) > 0
 		for _, t := range slices.Clone(p.paths) {
 			if gone(t.place) {
 				d.dropPath(p, t)
 			}
 		}
-		if p.status.present() && d.choose(now, p) {
+		if chose := d.choose(now, p); p.status.present() && (chose || proven && len(p.paths) == 0) {
 			d.tell(Changed, p)
 		}
 	}

@@ -51,6 +51,7 @@ type Peer struct {
 	Nick           identity.Nick
 	Addr           netip.AddrPort // proven; of a lost or left device the last one
 	Iface          int            // index of the interface by which Addr is reached
+	Proven         bool           // Addr is proven on the network that the interface is on now
 	Status         Status
 	FirstSeen      time.Duration // first proven
 	LastSeen       time.Duration // anything signed
@@ -155,7 +156,7 @@ func (p *peer) hears(iface int) bool {
 func (d *Discovery) snapshot(p *peer) Peer {
 	return Peer{
 		ID: p.id, Key: p.key, Instance: p.instance, Nick: p.claims.Nick, Addr: p.at.addr, Iface: p.at.iface,
-		Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen, LastBroadcast: p.lastBroadcast,
+		Proven: p.path(p.at) != nil, Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen, LastBroadcast: p.lastBroadcast,
 		LastUnicast: p.lastUnicast, RTT: p.rtt, RecvBuffer: int(p.claims.RecvBuffer),
 		Watch: p.claims.Watch || p.claims.RecvBuffer < watchBelow, Wifi: p.claims.Wifi, Version: p.claims.MaxVersion,
 		Rooms: slices.Clone(p.claims.Rooms), UnicastBlocked: p.blocked, StreamPort: p.claims.StreamPort,

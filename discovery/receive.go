@@ -96,13 +96,18 @@ func (d *Discovery) hearPeer(p *peer, m *heard) wire.Drop {
 }
 
 // reply answers what a peer says at a proven place. An ACK is never answered, an ANSWER by one ACK, a PROBE by one
-// BEAT; a HELLO or BEAT by an ANSWER if the peer may not have proven us.
+// BEAT, one to everyone by an ANSWER; a HELLO or BEAT by an ANSWER if the peer may not have proven us.
 func (d *Discovery) reply(p *peer, t *path, m *heard) {
 	switch m.Type {
 	case wire.TypeAnswer:
 		d.acknowledge(m, t)
 	case wire.TypeProbe:
-		d.stillHere(p, t, m)
+		switch {
+		case !m.To.IsZero():
+			d.stillHere(p, t, m)
+		case t.waiting || m.now >= t.answered+answerGap:
+			d.confirm(m.now, p, t)
+		}
 	case wire.TypeHello, wire.TypeBeat:
 		gap := answerGap
 		if t.failed >= unicastFailures {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"bcast"
 	"bcast/internal/control"
@@ -67,13 +68,14 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// await returns when the output contains text.
+// await returns when the output contains text; what never comes fails after a generous while.
 func (b *buffer) await(t *testing.T, text string) {
 	t.Helper()
+	late := time.After(10 * time.Second)
 	for !strings.Contains(b.String(), text) {
 		select {
 		case <-b.grew:
-		case <-t.Context().Done():
+		case <-late:
 			t.Fatalf("%q never came; output %q", text, b)
 		}
 	}

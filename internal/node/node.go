@@ -115,6 +115,7 @@ func Start(cfg Config) (*Node, error) {
 			CutFrom: map[netip.AddrPort]uint64{},
 		},
 	}
+	cfg.Engine.Verify = newSignatures(cfg.Engine.Verify).check
 	var err error
 	if n.engine, err = engine.New(n.now(), cfg.Engine); err != nil {
 		return nil, err

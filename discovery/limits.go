@@ -117,7 +117,10 @@ const (
 	probeMiss = 1e-4
 	// On a link that loses more than lossyLink, lossyRounds rounds are asked before a peer is given up: losses come in
 	// bursts and the estimate may be low.
-	lossyLink   = 0.05
+	lossyLink = 0.05
+	// lossSeen is how many missed BEATs, faded, make the loss a measured one: before, the prior alone says so, and a
+	// crash in the first seconds of a clean link is to be seen within 5 s, too.
+	lossSeen    = 0.5
 	lossyRounds = 3
 	// pathRest is how long a path may be overdue before it is dropped, if there is another.
 	pathRest = 30 * time.Second

@@ -103,7 +103,7 @@ func (d *Discovery) reply(p *peer, t *path, m *heard) {
 		d.acknowledge(m, t)
 	case wire.TypeProbe:
 		switch {
-		case !m.To.IsZero():
+		case !m.broadcast || !m.To.IsZero():
 			d.stillHere(p, t, m)
 		case t.waiting || m.now >= t.answered+answerGap:
 			d.confirm(m.now, p, t)

@@ -109,7 +109,7 @@ func (d *Discovery) advanceProbing(now time.Duration, p *peer) {
 func (d *Discovery) startProbing(now time.Duration, p *peer) {
 	lost := max(d.lossOf(p), d.Loss())
 	p.probing = probing{next: now + between(d.cfg.Rand, 0, probeDelay), each: probes(lost), rounds: 1}
-	if lost > lossyLink {
+	if measured := p.beats.missed + d.pooled.missed; lost > lossyLink && measured >= lossSeen {
 		p.probing.rounds = lossyRounds
 	}
 }

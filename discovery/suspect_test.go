@@ -54,10 +54,18 @@ func TestLossEstimate(t *testing.T) {
 	}
 }
 
-// "A late one leads to k probes within 500 ms, begun after random 0–200 ms", and the peer is lost when none is answered
-// in three rounds on a link not known to be good.
+// "A late one leads to k probes within 500 ms, begun after random 0–200 ms", and the peer is lost when none is answered:
+// in one round, or in three on a link that is known to lose.
 func TestSilentPeerIsProbedAndLost(t *testing.T) {
+	for rounds, missed := range map[int]float64{1: 0, lossyRounds: 1} {
+		silentPeer(t, rounds, loss{missed: missed, seen: 3 * missed})
+	}
+}
+
+func silentPeer(t *testing.T, rounds int, known loss) {
+	t.Helper()
 	c := newTalk(t)
+	c.d.pooled = known
 	bob := c.device("10.0.0.2:27475", false)
 	bob.meets()
 	c.wait(4*time.Second + wiredGrace - time.Millisecond)
@@ -65,8 +73,8 @@ func TestSilentPeerIsProbedAndLost(t *testing.T) {
 	c.wait(time.Millisecond)
 	c.wantEvents(bob, Suspected)
 	c.wantStatus(bob, Suspect)
-	c.wait(probeDelay + lossyRounds*probeSpread)
-	for range lossyRounds * probes(lossPrior) {
+	c.wait(probeDelay + time.Duration(rounds)*probeSpread)
+	for range rounds * probes(c.d.Loss()) {
 		if p := c.next(wire.TypeProbe, bob.addr); p.To != bob.instance || p.Challenge.IsZero() {
 			t.Fatalf("PROBE %+v", p)
 		}

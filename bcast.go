@@ -170,6 +170,29 @@ func (n *Node) device() (engine.Config, error) {
 	return device, nil
 }
 
+// Self is who a device is to others.
+type Self struct {
+	ID   string `json:"id"`
+	Nick string `json:"nick"`
+	Tag  string `json:"tag"`
+}
+
+// Identify reads from a home who its device is, without taking part; the first use of a home makes the key. Errors are
+// those of Start that concern the home.
+func Identify(dir string) (Self, error) {
+	h, err := home.Open(dir, rand.Reader)
+	if err != nil {
+		return Self{}, homeError(dir, err)
+	}
+	defer h.Close()
+	nick, err := chooseNick("", h.Nick())
+	if err != nil {
+		return Self{}, err
+	}
+	id := h.Key().ID()
+	return Self{ID: id.String(), Nick: string(nick), Tag: id.Tag()}, nil
+}
+
 func chooseNick(wanted string, remembered identity.Nick) (identity.Nick, error) {
 	if wanted != "" {
 		nick, err := identity.ParseNick(wanted)
@@ -219,7 +242,7 @@ func homeError(dir string, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return control.NewError(control.CodeHome, err, err.Error(), "the home must be yours to write; --home names another")
 	}
-	return control.NewError(control.CodeHome, err, err.Error(), "--home names another directory")
+	return control.NewError(control.CodeHome, err, err.Error(), "--home must be a directory that you can write to")
 }
 
 // joinFirst joins the rooms that the home remembers and those asked for.

@@ -34,11 +34,11 @@ type (
 )
 
 // Interfaces lists the network interfaces of this host and, for each that bcast would not use, why. patterns are as in
-// Config.Ifaces.
+// Config.Ifaces. The error is CodeInvalid: a pattern that is none.
 func Interfaces(patterns []string) ([]Interface, error) {
 	all, err := lan.Interfaces(patterns)
 	if err != nil {
-		return nil, control.NewError(control.CodeInternal, err, err.Error(), "")
+		return nil, invalid(err, "a pattern is a name; * and ? may stand in it")
 	}
 	nouns := make([]Interface, len(all))
 	for i, f := range all {

@@ -101,8 +101,8 @@ func ParseRoomName(s string) (RoomName, error) {
 		return "", errors.New("room name: not valid UTF-8")
 	}
 	name := norm.NFC.String(strings.ToLower(strings.TrimPrefix(s, "#")))
-	if name == "" {
-		return "", errors.New("room name: empty")
+	if name == "" || name == "." || name == ".." {
+		return "", fmt.Errorf("room name %q: empty, or nothing but dots", s)
 	}
 	if len(name) > MaxRoomName {
 		return "", fmt.Errorf("room name: %d bytes, at most %d", len(name), MaxRoomName)

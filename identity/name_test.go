@@ -89,7 +89,7 @@ func TestParseRoomName(t *testing.T) {
 		})
 	}
 	for _, c := range []struct{ name, in string }{
-		{"empty", ""}, {"only hash", "#"}, {"two hashes", "##lobby"}, {"65 bytes", strings.Repeat("a", 65)},
+		{"empty", ""}, {"only hash", "#"}, {"a dot", "."}, {"two dots", "#.."}, {"two hashes", "##lobby"}, {"65 bytes", strings.Repeat("a", 65)},
 		{"space", "my room"}, {"slash", "a/b"}, {"emoji", "room🦊"}, {"at", "@lobby"}, {"control", "lob\x07by"},
 		{"bidi", "lob\u202eby"}, {"zero width", "lob\u200bby"}, {"filler", "lob\u3164by"},
 		{"mark in front", "\u0301lobby"},

@@ -76,7 +76,7 @@ func (a *app) run(ctx context.Context, words []string) int {
 }
 
 func tablesOf(commands []*cli.Command) map[string]flagTable {
-	tables := map[string]flagTable{"help": {}}
+	tables := map[string]flagTable{}
 	for _, c := range commands {
 		tables[c.Name] = tableOf(c.Flags)
 	}
@@ -93,26 +93,27 @@ func before(words []string, end string) []string {
 // parser describes the whole command line.
 func (a *app) parser() *cli.App {
 	parser := &cli.App{
-		Name:            "bcast",
-		Usage:           "group chat and device discovery for the network you are on",
-		UsageText:       "bcast [--home DIR] [--json] COMMAND [flags] [arguments]",
-		Description:     "Try it: run `bcast join lobby` on two machines of one network.",
-		HideVersion:     true,
-		HideHelpCommand: false,
-		Writer:          a.out,
-		ErrWriter:       a.err,
-		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    refuseUsage,
+		Name:           "bcast",
+		Usage:          "group chat and device discovery for the network you are on",
+		UsageText:      "bcast [--home DIR] [--json] COMMAND [flags] [arguments]",
+		Description:    "Try it: run `bcast join lobby` on two machines of one network.",
+		HideVersion:    true,
+		HideHelp:       true, // the library's is one flag for the whole process, written at each run
+		Writer:         a.out,
+		ErrWriter:      a.err,
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   refuseUsage,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "home", Usage: "`DIR` of key, rooms and control socket [$BCAST_HOME]"},
 			&cli.BoolFlag{Name: "json", Usage: "one JSON object a line, errors too"},
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
+			helpFlag(),
 		},
 		Commands: []*cli.Command{
 			a.joinCommand(), a.sayCommand(), a.tailCommand(), a.roomsCommand(), a.membersCommand(), a.leaveCommand(),
 			a.nickCommand(), a.peersCommand(), a.discoverCommand(), a.daemonCommand(), a.statusCommand(),
 			a.doctorCommand(), a.ifacesCommand(), a.recvfromCommand(), a.sendtoCommand(), a.idCommand(),
-			a.configCommand(), a.versionCommand(),
+			a.configCommand(), a.versionCommand(), a.helpCommand(),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
@@ -122,9 +123,10 @@ func (a *app) parser() *cli.App {
 		},
 	}
 	for _, command := range parser.Commands {
-		command.HideHelpCommand = true // `leave help` leaves a room
+		command.HideHelp = true // `leave help` leaves a room
 		command.OnUsageError = refuseUsage
 		command.CustomHelpTemplate = commandHelp(command)
+		command.Flags = append(command.Flags, helpFlag())
 	}
 	return parser
 }
@@ -146,10 +148,6 @@ func (a *app) report(err error, asJSON bool) int {
 	}
 	if err == nil {
 		return exitDone
-	}
-	var parse cli.ExitCoder
-	if errors.As(err, &parse) { // the parser's own: no help on such a topic
-		err = usageError(parse.Error(), "")
 	}
 	e := control.AsError(err)
 	if asJSON {

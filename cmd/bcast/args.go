@@ -14,7 +14,7 @@ import (
 type flagTable map[string]bool
 
 func tableOf(flags []cli.Flag) flagTable {
-	table := flagTable{"help": false, "h": false}
+	table := flagTable{}
 	for _, f := range flags {
 		_, isBool := f.(*cli.BoolFlag)
 		for _, name := range f.Names() {
@@ -52,8 +52,11 @@ func arrange(words []string, global flagTable, commands map[string]flagTable) ([
 		}
 		words = rest
 	}
-	if l.command == "" {
+	switch {
+	case l.command == "":
 		return l.globals, nil
+	case slices.Contains(l.flags, "--help") || slices.Contains(l.flags, "--h"):
+		return append(l.globals, l.command, "--help"), nil // the parser would take the first argument for a topic
 	}
 	return slices.Concat(l.globals, []string{l.command}, l.flags, []string{"--"}, l.args), nil
 }

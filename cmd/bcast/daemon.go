@@ -18,8 +18,8 @@ func (a *app) daemonCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "daemon",
 		Usage: "run the node in the foreground",
-		Description: example("Prints one `ready` line, then logs to standard error. SIGINT and SIGTERM say goodbye and stop\n"+
-			"within 2 s, SIGHUP reads interfaces and the home again and announces the result.",
+		Description: example("Prints one `ready` line, then logs to standard error. SIGINT and SIGTERM say goodbye and\n"+
+			"stop within 2 s, SIGHUP reads interfaces and the home again and announces the result.",
 			"bcast daemon --nick alice --room lobby --print"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "nick", Usage: "`NICK` shown to others [$BCAST_NICK]"},
@@ -90,7 +90,9 @@ func (a *app) runDaemon(c *cli.Context) error {
 }
 
 // serveDaemon answers on the control socket until the command is interrupted.
-func (a *app) serveDaemon(c *cli.Context, node participant, path string, log *slog.Logger, hangups <-chan os.Signal) error {
+func (a *app) serveDaemon(
+	c *cli.Context, node participant, path string, log *slog.Logger, hangups <-chan os.Signal,
+) error {
 	listener, err := control.Listen(path, log)
 	if err != nil {
 		return err

@@ -17,8 +17,8 @@ func (a *app) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "say why devices do not see each other",
-		Description: example("Looks at interfaces, ports, own broadcasts, both ways from each peer, and buffers. Ends with 1\n"+
-			"when something is wrong. Asks the daemon; without one it listens for itself.", "bcast doctor"),
+		Description: example("Looks at interfaces, ports, own broadcasts, both ways from each peer, and buffers. Ends\n"+
+			"with 1 when something is wrong. Asks the daemon; without one it listens for itself.", "bcast doctor"),
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "for", Usage: "listen so long before judging; 3s without a daemon"},
 		},

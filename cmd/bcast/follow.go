@@ -23,6 +23,7 @@ type follower struct {
 	mu   sync.Mutex
 	seat *seat
 	seen seenPosts
+	grew chan struct{} // closed when a post has been shown; nil while nobody awaits one
 }
 
 // sitting is the seat of the moment.
@@ -115,10 +116,45 @@ func (f *follower) past(ctx context.Context, api control.API, query control.Post
 }
 
 func (f *follower) post(event control.Event) error {
-	if event.Post.Room != f.room || !f.seen.add(event.Post.ID) {
+	if event.Post.Room != f.room || f.isShown(event.Post.ID) {
 		return nil
 	}
-	return f.show(event)
+	err := f.show(event)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.seen.add(event.Post.ID)
+	if f.grew != nil {
+		close(f.grew)
+		f.grew = nil
+	}
+	return err
+}
+
+func (f *follower) isShown(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seen.ids[id]
+}
+
+// await returns when the post with id has been shown, or at the end of ctx.
+func (f *follower) await(ctx context.Context, id string) {
+	for {
+		f.mu.Lock()
+		shown := f.seen.ids[id]
+		if !shown && f.grew == nil {
+			f.grew = make(chan struct{})
+		}
+		grew := f.grew
+		f.mu.Unlock()
+		if shown {
+			return
+		}
+		select {
+		case <-grew:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // seenPosts remembers the ids of the last seenLimit posts.
@@ -127,11 +163,8 @@ type seenPosts struct {
 	order []string
 }
 
-// add reports whether id is new.
-func (s *seenPosts) add(id string) bool {
-	if s.ids[id] {
-		return false
-	}
+// add remembers an id that is new.
+func (s *seenPosts) add(id string) {
 	if s.ids == nil {
 		s.ids = map[string]bool{}
 	}
@@ -141,5 +174,4 @@ func (s *seenPosts) add(id string) bool {
 	}
 	s.ids[id] = true
 	s.order = append(s.order, id)
-	return true
 }

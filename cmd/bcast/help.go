@@ -2,10 +2,39 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 )
+
+func helpFlag() *cli.BoolFlag {
+	return &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "print this"}
+}
+
+func (a *app) helpCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "help",
+		Usage:       "print what a command does",
+		ArgsUsage:   "[COMMAND]",
+		Description: example("The same as COMMAND --help.", "bcast help say"),
+		Action: func(c *cli.Context) error {
+			args, err := arguments(c, 0, 1)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return cli.ShowAppHelp(c)
+			}
+			command := c.App.Command(args[0])
+			if command == nil {
+				return usageError(fmt.Sprintf("unknown command %q", args[0]), "all commands: bcast --help")
+			}
+			_, err = io.WriteString(a.out, command.CustomHelpTemplate)
+			return err
+		},
+	}
+}
 
 // commandHelp is what `bcast COMMAND --help` prints. The library's own layout knows neither the flags that stand at
 // every level nor flags without a default.
@@ -24,7 +53,7 @@ func commandHelp(command *cli.Command) string {
 	return help + "\nALWAYS:\n" + flagLines([]cli.Flag{
 		&cli.StringFlag{Name: "home", Usage: "`DIR` of key, rooms and control socket [$BCAST_HOME]"},
 		&cli.BoolFlag{Name: "json", Usage: "one JSON object a line, errors too"},
-		&cli.BoolFlag{Name: "help", Usage: "print this"},
+		helpFlag(),
 	})
 }
 

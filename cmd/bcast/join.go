@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,9 +33,9 @@ func (a *app) joinCommand() *cli.Command {
 		Name:      "join",
 		Usage:     "chat in a room",
 		ArgsUsage: "[ROOM]",
-		Description: example("On a terminal a line editor, on a pipe lines in and lines out. The room is lobby unless given.\n"+
-			"Leaving the screen leaves the room if this command joined it. Works without a daemon; a second\n"+
-			"terminal then shares the first one's node and takes over when that ends.",
+		Description: example("On a terminal a line editor, on a pipe lines in and lines out. The room is lobby unless\n"+
+			"given. Leaving the screen leaves the room if this command joined it. Works without a daemon;\n"+
+			"a second terminal then shares the first one's node and takes over when that ends.",
 			"bcast join lobby", "bcast join lobby --guest bob", "echo lunch? | bcast join lobby"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "detach", Usage: "make the daemon a member and return"},
@@ -190,15 +191,14 @@ type presence struct {
 	status map[string]string // by device id
 }
 
+// changes reports whether peer's status is news. That a peer is late is not: most come in time again.
 func (p presence) changes(peer control.Peer) bool {
+	if peer.Status == "suspect" || !slices.Contains(peer.Rooms, p.room) {
+		return false
+	}
 	was, known := p.status[peer.ID]
 	p.status[peer.ID] = peer.Status
-	for _, room := range peer.Rooms {
-		if room == p.room {
-			return was != peer.Status && peer.Status != "suspect" && (known || peer.Status != "here")
-		}
-	}
-	return false
+	return was != peer.Status && (known || peer.Status != "here")
 }
 
 // onPipe posts each line of standard input and, at its end, stays until those present have the last, at most stayFor.
@@ -233,6 +233,9 @@ func (v *conversation) sayLines(ctx context.Context, stay *visit, lines *lineQue
 			return err
 		}
 		if last = time.Now(); final {
+			ctx, cancel := context.WithTimeout(stay.ctx, leaveLimit)
+			defer cancel()
+			stay.await(ctx, said.ID)
 			return v.verdict(said, false, true)
 		}
 	}

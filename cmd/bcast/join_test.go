@@ -148,6 +148,7 @@ func TestPresenceTellsWhatChanges(t *testing.T) {
 		{peer("1", "here", "lobby"), false}, // its join is told
 		{peer("1", "here", "lobby"), false},
 		{peer("1", "suspect", "lobby"), false},
+		{peer("1", "here", "lobby"), false},
 		{peer("1", "lost", "lobby"), true},
 		{peer("1", "lost", "lobby"), false},
 		{peer("1", "here", "lobby"), true},

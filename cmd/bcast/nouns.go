@@ -197,7 +197,8 @@ func (p *printer) cut(at time.Time, cut control.Cut) error {
 	if cut.Nick != "" {
 		from = clean(cut.Nick)
 	}
-	return p.line("%s %s", p.clock(at), p.paint(colorAlert, fmt.Sprintf("[cut %d/%d from %s]", cut.Received, cut.Size, from)))
+	text := fmt.Sprintf("[cut %d/%d from %s]", cut.Received, cut.Size, from)
+	return p.line("%s %s", p.clock(at), p.paint(colorAlert, text))
 }
 
 // event writes what is neither post nor member: as JSON everything, for people what they can use.

@@ -93,7 +93,9 @@ const (
 )
 
 // nickColors are those that can be read on a dark and on a light ground; red is kept for what is wrong.
-var nickColors = []string{"\x1b[32m", "\x1b[33m", "\x1b[34m", "\x1b[35m", "\x1b[36m", "\x1b[92m", "\x1b[95m", "\x1b[96m"}
+var nickColors = []string{
+	"\x1b[32m", "\x1b[33m", "\x1b[34m", "\x1b[35m", "\x1b[36m", "\x1b[92m", "\x1b[95m", "\x1b[96m",
+}
 
 func (p *printer) paint(color, text string) string {
 	if !p.color || text == "" {

@@ -39,7 +39,8 @@ func (a *app) recvfromCommand() *cli.Command {
 			"bcast recvfrom --port 9999 --buffer 16", "bcast recvfrom --port 9999 --count 1 --json"),
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "port", Value: defaultPort, Usage: "UDP `PORT`, 27474 unless given; 0: any free one"},
-			&cli.IntFlag{Name: "buffer", Value: lan.MaxDatagram, Usage: "receive buffer in `BYTES`, 1 to 65535; the largest unless given"},
+			&cli.IntFlag{Name: "buffer", Value: lan.MaxDatagram,
+				Usage: "receive buffer in `BYTES`, 1 to 65535; the largest unless given"},
 			&cli.IntFlag{Name: "count", Usage: "stop after so many datagrams; 0: never"},
 			&cli.StringFlag{Name: "bind", Usage: "`ADDR` to bind; one of this host hears no broadcast"},
 			&cli.StringFlag{Name: "iface", Usage: "only datagrams that come by interface `NAME`"},

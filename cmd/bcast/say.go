@@ -29,10 +29,11 @@ func (a *app) sayCommand() *cli.Command {
 		Name:      "say",
 		Usage:     "post to a room",
 		ArgsUsage: "ROOM TEXT…|-",
-		Description: example("Joins the words and prints the post's id; - posts what comes on standard input. Without a daemon\n"+
-			"it stays until those present have the post, at most 3 s.\n"+
+		Description: example("Joins the words and prints the post's id; - posts what comes on standard input.\n"+
+			"Without a daemon it stays until those present have the post, at most 3 s.\n"+
 			"With --wait all it ends with 3 when some members do not have it in time, with 4 when none has.",
-			"bcast say lobby hello there", "bcast say lobby --wait all --timeout 5s 'fire drill'", "df -h | bcast say ops -"),
+			"bcast say lobby hello there", "bcast say lobby --wait all --timeout 5s 'fire drill'",
+			"df -h | bcast say ops -"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "wait", Usage: "`WHOM` to wait for: all (the members present) or none"},
 			&cli.DurationFlag{Name: "timeout", Usage: "how long to wait; 10s unless given"},

@@ -30,7 +30,7 @@ func (v *conversation) onTerminal(ctx context.Context, room string) error {
 	defer term.Restore(int(in.Fd()), before)
 	return v.onScreen(ctx, room, newScreen(in, out, func() (int, int) {
 		width, height, err := term.GetSize(int(out.Fd()))
-		if err != nil {
+		if err != nil || width <= 0 || height <= 0 { // a serial line tells nothing
 			return 80, 24
 		}
 		return width, height

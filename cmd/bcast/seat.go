@@ -82,6 +82,7 @@ func (a *app) host(ctx context.Context, path string, cfg bcast.Config, log *slog
 		node.Close()
 		return nil, err
 	}
+	node = configured{participant: node, version: readBuild().Version}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- control.Serve(serving, listener, node, log) }()
@@ -101,6 +102,7 @@ func (a *app) guest(ctx context.Context, nick string) (*seat, error) {
 	if err != nil {
 		return nil, err
 	}
+	node = configured{participant: node, version: readBuild().Version}
 	return &seat{API: node, own: true, leave: node.Close}, nil
 }
 

@@ -34,8 +34,8 @@ func (a *app) sendtoCommand() *cli.Command {
 		Name:      "sendto",
 		Usage:     "send raw datagrams",
 		ArgsUsage: "ADDR:PORT|broadcast:PORT DATA|-",
-		Description: example("Sends DATA, or what comes on standard input, in one datagram. To broadcast:PORT it goes to the\n"+
-			"directed broadcast address of every interface in use. '' is the empty datagram.",
+		Description: example("Sends DATA, or what comes on standard input, in one datagram. To broadcast:PORT it goes to\n"+
+			"the directed broadcast address of every interface in use. '' is the empty datagram.",
 			"bcast sendto 10.0.0.7:9999 hello", "bcast sendto broadcast:9999 --size 64 --count 10 --every 1s"),
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "size", Usage: "repeat or cut DATA to so many `BYTES`"},

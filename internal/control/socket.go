@@ -14,9 +14,9 @@ import (
 // staleDial bounds how long Listen asks an existing socket whether anybody serves it.
 const staleDial = time.Second
 
-// Listen binds the control socket at path with mode 0600 and returns it once it can be dialled. A socket whose owner has
-// died is replaced; one that answers is left alone and the error has CodeRunning. Connections of other users are closed
-// and logged (on Linux; elsewhere the mode alone keeps them out). Closing the listener removes the socket.
+// Listen binds the control socket at path with mode 0600 and returns it once it can be dialled. A socket whose owner
+// has died is replaced; one that answers is left alone and the error has CodeRunning. Connections of other users are
+// closed and logged (on Linux; elsewhere the mode alone keeps them out). Closing the listener removes the socket.
 //
 // The socket is bound inside a new private directory and moved to its place when its mode is right: there is no moment
 // in which others could connect, and neither the process's umask nor the mode of path's directory matters.

@@ -31,7 +31,8 @@ const (
 	Problem Level = "problem"
 )
 
-// Finding is one thing looked at. Check names it for programs, Message is a sentence, Fix a command or an act that helps.
+// Finding is one thing looked at. Check names it for programs, Message is a sentence, Fix a command or an act that
+// helps.
 type Finding struct {
 	Check   string `json:"check"` // interfaces | ports | broadcast | unicast | peers | buffer | queue | cuts
 	Level   Level  `json:"level"`
@@ -120,7 +121,8 @@ func checkInterfaces(facts Facts) []Finding {
 		alone = alone && i.Link == "loopback"
 	}
 	if alone {
-		return []Finding{{"interfaces", Warning, "Only the loopback interface is used: nobody outside of this host is reached.",
+		return []Finding{{"interfaces", Warning,
+			"Only the loopback interface is used: nobody outside of this host is reached.",
 			"connect to a network; bcast ifaces tells why the others are not used"}}
 	}
 	return []Finding{{"interfaces", OK, "In use: " + strings.Join(words, ", ") + ".", ""}}

@@ -53,7 +53,7 @@ func New(nick string) *Device {
 	}
 }
 
-func deviceID(nick string) string { return fmt.Sprintf("%032x", nick)[:32] }
+func deviceID(nick string) string { return (fmt.Sprintf("%x", nick) + strings.Repeat("0", 32))[:32] }
 
 // Adjust changes what Status says.
 func (d *Device) Adjust(change func(*control.Status)) {

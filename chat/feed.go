@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"time"
 
 	"bcast/identity"
 	"bcast/internal/record"
@@ -28,6 +29,8 @@ type feed struct {
 	held    map[uint64]*record.Record
 	claimed uint64 // the highest number known to exist
 	forked  bool   // its author signed two chains; what follows the first one seen is not followed further
+
+	receipted time.Duration // when its author was last told what is stored of it
 
 	holders map[identity.DeviceID]uint64 // who claims to have up to which number
 }

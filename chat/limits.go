@@ -61,8 +61,8 @@ var wifi = profile{
 	firstWant: 40 * time.Millisecond, firstWantEach: time.Millisecond, firstWantMax: time.Second,
 	wantAgain: 250 * time.Millisecond, wantAgainMax: 4 * time.Second,
 	gather: 20 * time.Millisecond, holdOff: 150 * time.Millisecond,
-	repeats:   []time.Duration{200 * time.Millisecond},
-	heads:     []time.Duration{250 * time.Millisecond, time.Second, 4 * time.Second},
+	repeats:   []time.Duration{150 * time.Millisecond, 350 * time.Millisecond},
+	heads:     []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 4 * time.Second},
 	digestMin: time.Second, digestMax: 64 * time.Second,
 	receiptEach: 5 * time.Millisecond,
 }

@@ -9,12 +9,6 @@ import (
 	"bcast/internal/wire"
 )
 
-// receipt is when to tell an author what of its feed is stored here.
-type receipt struct {
-	at   time.Duration // never: told, and not asked again
-	sent time.Duration
-}
-
 // awaited is an own post whose receipts are counted, against the members that were here when it was said.
 type awaited struct {
 	rec     *record.Record
@@ -27,35 +21,32 @@ func (r *Room) acknowledge(now time.Duration, f *feed, flags byte) {
 	if flags&record.FlagAckWanted == 0 {
 		return
 	}
-	old, known := r.receipts[f]
-	if known && old.at != never {
+	if _, planned := r.receipts[f]; planned {
 		return
 	}
 	at := now + r.jitter(time.Duration(r.crowd())*r.profile.receiptEach)
-	if known {
-		at = max(at, old.sent+receiptAgain)
-	}
-	r.receipts[f] = receipt{at: at, sent: old.sent}
+	r.receipts[f] = max(at, f.receipted+receiptAgain)
 }
 
 func (r *Room) receiptDeadline() time.Duration {
 	at := never
-	for _, rc := range r.receipts {
-		at = min(at, rc.at)
+	for _, due := range r.receipts {
+		at = min(at, due)
 	}
 	return at
 }
 
 func (r *Room) sendReceipts(now time.Duration) {
 	var due []*feed
-	for f, rc := range r.receipts {
-		if rc.at <= now {
+	for f, at := range r.receipts {
+		if at <= now {
 			due = append(due, f)
 		}
 	}
 	slices.SortFunc(due, byName)
 	for _, f := range due {
-		r.receipts[f] = receipt{at: never, sent: now}
+		delete(r.receipts, f)
+		f.receipted = now
 		if _, here := r.present[f.author]; here {
 			r.send(f.author, Control, wire.Receipt{
 				Stored: []wire.FeedClaim{f.wireClaim()}, Loss: uint16(r.link.Loss * 65535),

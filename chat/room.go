@@ -122,7 +122,7 @@ type Room struct {
 	parts     assemblies
 	trickle   trickle
 	tail      tail
-	receipts  map[*feed]receipt
+	receipts  map[*feed]time.Duration // when to tell the author of each what is stored of it
 	awaited   []*awaited
 	levels    map[identity.DeviceID]uint64        // how far each member has our own feed
 	differing map[identity.DeviceID]time.Duration // since when each member's digests differ from ours
@@ -147,7 +147,7 @@ func New(now Now, cfg Config) *Room {
 		cfg: cfg, self: cfg.Key.ID(),
 		feeds: map[record.Feed]*feed{}, short: map[record.ShortFeed]*feed{},
 		present: map[identity.DeviceID]Peer{}, members: map[identity.DeviceID]*member{},
-		asks: map[*feed]*ask{}, receipts: map[*feed]receipt{},
+		asks: map[*feed]*ask{}, receipts: map[*feed]time.Duration{},
 		levels: map[identity.DeviceID]uint64{}, differing: map[identity.DeviceID]time.Duration{}, compared: -time.Hour,
 	}
 	r.answers.init()
@@ -183,16 +183,20 @@ func (r *Room) Advance(now Now) {
 
 // SetLink says what the room's broadcasts travel over now.
 func (r *Room) SetLink(link Link) {
-	r.link = link
-	r.fit()
+	same := r.link.Wifi == link.Wifi && r.link.Datagram == link.Datagram
+	if r.link = link; !same {
+		r.fit()
+	}
 }
 
 // Present says that a device is here, or that what is known of it changed.
 func (r *Room) Present(now Now, p Peer) {
-	_, here := r.present[p.ID]
+	before, here := r.present[p.ID]
 	was := here && r.isMember(p.ID)
 	r.present[p.ID] = p
-	r.fit()
+	if !here || before != p {
+		r.fit()
+	}
 	if m := r.members[p.ID]; m != nil {
 		m.heard = now.Wall
 	}

@@ -125,12 +125,13 @@ func (r *Room) sendTail(now time.Duration) {
 		return
 	}
 	r.send(identity.DeviceID{}, Control, wire.Head{Bytes: t.last.Head()})
-	t.head++
-	if t.head >= len(r.profile.heads) {
-		t.last = nil
-		return
+	for t.headAt <= now { // one stands for all that are overdue
+		if t.head++; t.head >= len(r.profile.heads) {
+			t.last = nil
+			return
+		}
+		t.headAt = t.since + r.profile.heads[t.head]
 	}
-	t.headAt = t.since + r.profile.heads[t.head]
 }
 
 // carry sends a record in datagrams of at most limit bytes: whole if it fits, else in pieces.

@@ -681,3 +681,15 @@ func TestHeldRecordsAreBounded(t *testing.T) {
 		t.Errorf("%d assemblies", n)
 	}
 }
+
+func TestOneHeadStandsForAllThatAreOverdue(t *testing.T) {
+	a := newSpeaker(t, 1)
+	a.say("then the process is stopped", false)
+	a.now.Mono += 20 * time.Second
+	a.Advance(a.now)
+	a.settle()
+	a.want("HEADs of a process that slept", wire.TypeHead, 1)
+	if at := a.Deadline(); at <= a.now.Mono {
+		t.Errorf("due at %v after Advance at %v", at, a.now.Mono)
+	}
+}

@@ -109,10 +109,12 @@ const (
 	talking = time.Second
 	// probeDelay spreads the suspicion of all peers, so that the first to ask asks for the others.
 	probeDelay = 200 * time.Millisecond
-	// probeSpread is the time that a round of PROBEs takes.
-	probeSpread = 500 * time.Millisecond
-	minProbes   = 3
-	maxProbes   = 33 // what a loss of one half asks for
+	// probeSpread is the time that a round of PROBEs takes. On Wi-Fi the answer waits for the access point's beacon: in
+	// the shorter time half of a round would go out before the answer to its first PROBE can be back.
+	probeSpread     = 500 * time.Millisecond
+	wifiProbeSpread = 1500 * time.Millisecond
+	minProbes       = 3
+	maxProbes       = 33 // what a loss of one half asks for
 	// probeMiss is how likely a round of PROBEs may miss a peer that lives.
 	probeMiss = 1e-4
 	// On a link that loses more than lossyLink, lossyRounds rounds are asked before a peer is given up: losses come in

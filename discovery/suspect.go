@@ -126,8 +126,12 @@ func (d *Discovery) probe(now time.Duration, p *peer) {
 	}
 	b := &p.probing
 	b.sent++
-	b.next = now + probeSpread/time.Duration(b.each)
-	if b.sent == b.each && b.rounds == 1 && p.grace(d.link(p.at.iface)) == wifiGrace {
+	if p.grace(d.link(p.at.iface)) != wifiGrace {
+		b.next = now + probeSpread/time.Duration(b.each)
+		return
+	}
+	b.next = now + wifiProbeSpread/time.Duration(b.each)
+	if b.sent == b.each && b.rounds == 1 {
 		b.next += wifiGrace // the last answers may be held back as a BEAT may
 	}
 }

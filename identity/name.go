@@ -109,7 +109,7 @@ func ParseRoomName(s string) (RoomName, error) {
 	}
 	for i, r := range name {
 		if !inRoomName(r) || i == 0 && unicode.Is(unicode.M, r) {
-			return "", fmt.Errorf("room name %q: the character %q is not allowed; use letters, digits and -_.", s, r)
+			return "", fmt.Errorf("room name %q: the character %q is not allowed; letters, digits, -, _ and . are", s, r)
 		}
 	}
 	return RoomName(name), nil

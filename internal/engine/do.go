@@ -71,9 +71,8 @@ func (c Join) do(e *Engine, now Now, token uint64) {
 		e.answer(token, Reply{Err: err})
 		return
 	}
-	r := &room{name: c.Room, keys: keys}
-	e.rooms[c.Room] = r
-	e.refreshOpener()
+	r := &room{name: c.Room, keys: keys, shown: map[record.Feed]uint64{}}
+	e.enter(r)
 	e.settle(now, r)
 	e.discovery.SetRooms(now.Mono, e.roomNames())
 	e.answer(token, Reply{New: true})
@@ -89,8 +88,7 @@ func (c Leave) do(e *Engine, now Now, token uint64) {
 		e.farewell(now, r, s)
 	}
 	e.flush(now)
-	delete(e.rooms, c.Room)
-	e.refreshOpener()
+	e.forget(r)
 	e.discovery.SetRooms(now.Mono, e.roomNames())
 	e.answer(token, Reply{})
 }
@@ -147,7 +145,7 @@ func (c SetNick) do(e *Engine, now Now, token uint64) {
 	}
 	e.cfg.Nick = c.Nick
 	e.discovery.SetNick(now.Mono, c.Nick)
-	for _, r := range e.sortedRooms() {
+	for _, r := range e.ordered {
 		for _, s := range e.active(r) {
 			if _, err := s.chat.Say(now, []record.Post{{Kind: record.KindNick, Nick: c.Nick}}, false); err != nil {
 				panic("a nick record is always well formed: " + err.Error())
@@ -168,7 +166,7 @@ func (Announce) do(e *Engine, now Now, token uint64) {
 
 func (e *Engine) roomNames() []identity.RoomName {
 	var names []identity.RoomName
-	for _, r := range e.sortedRooms() {
+	for _, r := range e.ordered {
 		names = append(names, r.name)
 	}
 	return names
@@ -208,10 +206,23 @@ type RoomState struct {
 	LimitedBy identity.DeviceID
 }
 
+// Serving are the scopes of a joined room that own posts are said in and members are answered from now.
+func (e *Engine) Serving(name identity.RoomName) []ScopeID {
+	r := e.rooms[name]
+	if r == nil {
+		return nil
+	}
+	var ids []ScopeID
+	for _, s := range e.active(r) {
+		ids = append(ids, s.id)
+	}
+	return ids
+}
+
 // Rooms are the joined rooms, by name.
 func (e *Engine) Rooms(now Now) []RoomState {
 	var all []RoomState
-	for _, r := range e.sortedRooms() {
+	for _, r := range e.ordered {
 		st := RoomState{Name: r.name}
 		for i, s := range r.scopes {
 			st.Scopes = append(st.Scopes, s.id)

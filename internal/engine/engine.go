@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +56,8 @@ type Config struct {
 // NetworkID tells networks apart, so that a room's history does not follow a laptop from one into another.
 type NetworkID [16]byte
 
-// Interface is one network interface in use. Networks are the names of the network it is on; any of them will do.
+// Interface is one network interface in use. Networks are the names of the network it is on; any of them will do to
+// know it again. The first changes whenever the link may lead elsewhere than before.
 type Interface struct {
 	Index    int
 	Addrs    []netip.Addr
@@ -71,6 +73,7 @@ type Engine struct {
 	discovery *discovery.Discovery
 	ifaces    []Interface
 	rooms     map[identity.RoomName]*room
+	ordered   []*room // the same, by name
 	opener    *Opener
 	nonces    *nonces
 	windows   map[speaker]*seal.Window
@@ -126,22 +129,27 @@ func (e *Engine) Opener() *Opener { return e.opener }
 // SetInterfaces says which interfaces there are now. Each change is announced.
 func (e *Engine) SetInterfaces(now Now, ifaces []Interface) {
 	e.ifaces = ifaces
-	e.budget.setLink(now.Mono, slices.ContainsFunc(ifaces, func(i Interface) bool { return i.Wifi }))
+	if len(ifaces) > 0 { // else what was spent stays spent
+		e.budget.setLink(now.Mono, slices.ContainsFunc(ifaces, func(i Interface) bool { return i.Wifi }))
+	}
 	own := make([]discovery.Interface, len(ifaces))
 	for i, f := range ifaces {
 		own[i] = discovery.Interface{Index: f.Index, Addrs: f.Addrs, Wifi: f.Wifi}
+		if len(f.Networks) > 0 {
+			own[i].Network = f.Networks[0]
+		}
 	}
-	for _, r := range e.sortedRooms() {
+	e.discovery.SetInterfaces(now.Mono, own) // first: who was proven elsewhere is nobody here
+	for _, r := range e.ordered {
 		e.settle(now, r)
 	}
-	e.discovery.SetInterfaces(now.Mono, own)
 	e.settleOut(now)
 }
 
 // Deadline is when Advance is due next.
 func (e *Engine) Deadline() time.Duration {
 	at := min(e.discovery.Deadline(), e.budget.deadline())
-	for _, r := range e.rooms {
+	for _, r := range e.ordered {
 		for _, s := range r.scopes {
 			at = min(at, s.chat.Deadline())
 		}
@@ -152,7 +160,7 @@ func (e *Engine) Deadline() time.Duration {
 // Advance does what has become due.
 func (e *Engine) Advance(now Now) {
 	e.discovery.Advance(now.Mono)
-	for _, r := range e.sortedRooms() {
+	for _, r := range e.ordered {
 		for _, s := range r.scopes {
 			if s.chat.Deadline() <= now.Mono {
 				s.chat.Advance(now)
@@ -208,7 +216,7 @@ func (e *Engine) Drain(out *Output) {
 // settleOut collects what the last call made discovery and the rooms want, until nothing new comes of it.
 func (e *Engine) settleOut(now Now) {
 	e.takeDiscovery(now)
-	for _, r := range e.sortedRooms() {
+	for _, r := range e.ordered {
 		for _, s := range r.scopes {
 			e.takeChat(now, r, s)
 		}
@@ -216,19 +224,21 @@ func (e *Engine) settleOut(now Now) {
 	e.flush(now)
 }
 
-func (e *Engine) sortedRooms() []*room {
-	rooms := make([]*room, 0, len(e.rooms))
-	for _, r := range e.rooms {
-		rooms = append(rooms, r)
-	}
-	slices.SortFunc(rooms, func(a, b *room) int {
-		if a.name < b.name {
-			return -1
-		}
-		return 1
-	})
-	return rooms
+// enter and forget keep the table of rooms, its order, and the opener in step.
+func (e *Engine) enter(r *room) {
+	e.rooms[r.name] = r
+	i, _ := slices.BinarySearchFunc(e.ordered, r, byRoomName)
+	e.ordered = slices.Insert(e.ordered, i, r)
+	e.refreshOpener()
 }
+
+func (e *Engine) forget(r *room) {
+	delete(e.rooms, r.name)
+	e.ordered = slices.DeleteFunc(e.ordered, func(o *room) bool { return o == r })
+	e.refreshOpener()
+}
+
+func byRoomName(a, b *room) int { return cmp.Compare(a.name, b.name) }
 
 func (e *Engine) token() uint64 {
 	e.lastToken++

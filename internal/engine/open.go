@@ -49,7 +49,7 @@ type openRoom struct {
 
 func (e *Engine) refreshOpener() {
 	o := &Opener{verify: e.cfg.Verify, nonces: e.nonces}
-	for _, r := range e.sortedRooms() {
+	for _, r := range e.ordered {
 		o.rooms = append(o.rooms, openRoom{r.name, r.keys})
 	}
 	e.opener = o

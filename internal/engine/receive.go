@@ -110,7 +110,7 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 		return wire.DropUnknownRoom
 	case !sender.To.IsZero() && sender.To != e.cfg.Instance:
 		return wire.DropNotForUs
-	case !known:
+	case !known || !p.Proven:
 		return wire.DropStranger
 	case p.Instance != sender.Instance:
 		return wire.DropOldInstance
@@ -198,8 +198,8 @@ func (e *Engine) takeDiscovery(now Now) {
 	}
 	for _, ev := range out.Events {
 		e.out.Events = append(e.out.Events, Event{Kind: PeerEvent, Peer: ev.Peer})
-		for _, r := range e.sortedRooms() {
-			if ev.Peer.Status == discovery.Here {
+		for _, r := range e.ordered {
+			if ev.Peer.Status == discovery.Here && ev.Peer.Proven {
 				e.recognise(now, r, ev.Peer)
 			}
 			for _, s := range r.scopes {
@@ -238,11 +238,28 @@ func (e *Engine) takeChat(now Now, r *room, s *scope) {
 	for _, send := range out.Send {
 		e.post(now, r, s, send)
 	}
-	for _, ev := range out.Events {
-		if ev.Device == e.id && ev.Kind != chat.Received && s != r.scopes[0] {
-			continue // said in several scopes, shown once
+	e.show(r, s, out.Events)
+}
+
+// show passes on what happened in a scope, unless another scope of the room has shown it: a link that was away for a
+// moment is a network of its own until a member proves the contrary, and tells everything once more.
+func (e *Engine) show(r *room, s *scope, events []chat.Event) {
+	for _, ev := range events {
+		if ev.Kind != chat.Received {
+			if ev.Record.Header.Seq <= r.shown[ev.Record.Header.Feed] {
+				continue
+			}
+			if ev.Device == e.id && s != r.scopes[0] {
+				continue // said in several scopes, shown once
+			}
 		}
 		e.out.Events = append(e.out.Events, Event{Kind: RoomEvent, Room: r.name, Chat: ev})
+	}
+	for _, ev := range events { // after all: a record may say several things
+		if ev.Kind != chat.Received {
+			h := &ev.Record.Header
+			r.shown[h.Feed] = max(r.shown[h.Feed], h.Seq)
+		}
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 type room struct {
 	name   identity.RoomName
 	keys   *seal.Room
-	scopes []*scope // the first is the one that own posts are shown from; the last left is forgotten first
+	scopes []*scope               // the first is the one that own posts are shown from; the last left is forgotten first
+	shown  map[record.Feed]uint64 // up to which number, by whichever scope
 }
 
 // scope is a room's conversation on the networks that may share it: what was heard on a network is served on that
@@ -164,8 +165,7 @@ func (e *Engine) tellPeers(now Now, r *room, s *scope) {
 }
 
 func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
-	here := p.Status == discovery.Here || p.Status == discovery.Suspect
-	if !here || e.scopeOn(r, p.Iface) != s {
+	if !p.Proven || e.scopeOn(r, p.Iface) != s {
 		s.chat.Absent(now, p.ID)
 		return
 	}

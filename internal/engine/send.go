@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bcast/chat"
+	"bcast/discovery"
 	"bcast/identity"
 	"bcast/internal/record"
 	"bcast/internal/seal"
@@ -22,25 +23,33 @@ type outgoing struct {
 	send  chat.Send
 }
 
-// post sends a frame: a unicast at once, a broadcast when the budget has place for it.
+// post sends a frame: a unicast at once, a broadcast when the budget has place for it. To a member that no unicast
+// reaches, a unicast is a broadcast too.
 func (e *Engine) post(now Now, r *room, s *scope, send chat.Send) {
 	if e.Watching() {
 		return
 	}
-	if send.To.IsZero() {
-		e.budget.queue(outgoing{r.name, s, send})
-		return
-	}
 	p, known := e.discovery.Peer(send.To)
-	if !known || e.scopeOn(r, p.Iface) != s {
+	switch {
+	case send.To.IsZero() || known && p.UnicastBlocked:
+		e.budget.queue(outgoing{r.name, s, send})
+	case known:
+		e.sendTo(p, r, s, send)
+	}
+}
+
+// sendTo sends a frame to one member, if it is in reach of the scope.
+func (e *Engine) sendTo(p discovery.Peer, r *room, s *scope, send chat.Send) {
+	if !p.Proven || e.scopeOn(r, p.Iface) != s {
 		return
 	}
 	limit := min(wire.MaxDatagram, max(p.RecvBuffer, wire.MinDatagram))
 	out := Send{To: p.Addr, Iface: p.Iface, Type: send.Frame.Type()}
+	out.Data = e.seal(r, send, p.Instance, limit)
 	if p.UnicastBlocked {
 		out.To = broadcastAddr
+		e.budget.spend(len(out.Data))
 	}
-	out.Data = e.seal(r, send, p.Instance, limit)
 	e.remember(s, out.Data, send.Record)
 	e.out.Send = append(e.out.Send, out)
 }
@@ -54,6 +63,12 @@ func (e *Engine) flush(now Now) {
 		}
 		r := e.rooms[o.room]
 		if r == nil || !slices.Contains(r.scopes, o.scope) {
+			continue
+		}
+		if !o.send.To.IsZero() {
+			if p, known := e.discovery.Peer(o.send.To); known {
+				e.sendTo(p, r, o.scope, o.send)
+			}
 			continue
 		}
 		limit, _ := o.scope.chat.Limit()

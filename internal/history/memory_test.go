@@ -12,10 +12,9 @@ import (
 
 // author makes records of one feed.
 type author struct {
-	key   *identity.Key
-	feed  record.Feed
-	seq   uint64
-	order uint64
+	key  *identity.Key
+	feed record.Feed
+	seq  uint64
 }
 
 func newAuthor(t *testing.T, n byte) *author {

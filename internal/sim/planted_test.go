@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bcast/chat"
+	"bcast/identity"
+	"bcast/internal/engine"
+	"bcast/internal/record"
+	"bcast/internal/wire"
+)
+
+// steady is a small link without faults.
+func steady(nodes int) Options {
+	return Options{
+		Seed: 7, Nodes: nodes, Duration: time.Minute, Posts: 1, Largest: 300, Delay: time.Millisecond,
+		Together: time.Second,
+	}
+}
+
+// Bugs are planted between the engines and the world; the checkers must find each and name its rule.
+func TestPlantedBugsAreFound(t *testing.T) {
+	stranger, err := identity.KeyFromSeed([]byte(strings.Repeat("x", 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first *engine.Event
+	for _, bug := range []struct {
+		name, rule string
+		tamper     func(*node, *engine.Output)
+	}{
+		{"a post is shown twice", "I3", func(n *node, out *engine.Output) {
+			if i := slices.IndexFunc(out.Events, isPost); i >= 0 {
+				out.Events = append(out.Events, out.Events[i])
+			}
+		}},
+		{"an old post is shown again", "I4", func(n *node, out *engine.Output) {
+			i := slices.IndexFunc(out.Events, isPost)
+			if n.index != 1 || i < 0 {
+				return
+			}
+			if first == nil {
+				e := out.Events[i]
+				first = &e
+			} else if out.Events[i].Chat.Record.Header.Feed == first.Chat.Record.Header.Feed {
+				out.Events = append(out.Events, *first)
+			}
+		}},
+		{"a post is changed", "I2", func(n *node, out *engine.Output) {
+			for i := range out.Events {
+				if isPost(out.Events[i]) && n.index == 1 {
+					out.Events[i].Chat.Post.Text += "!"
+				}
+			}
+		}},
+		{"a record is stored that nobody said", "I2", func(n *node, out *engine.Output) {
+			for i := range out.Store {
+				r := out.Store[i].Records[0]
+				h := record.Header{Feed: record.Feed{Author: stranger.Public(), Epoch: 1}, Seq: 1}
+				forged := record.Sign(stranger, record.RoomID{}, []record.Draft{{Header: h, Body: r.Body}})
+				out.Store[i].Records = append(out.Store[i].Records, forged...)
+			}
+		}},
+		{"a record is passed over", "I4", func(n *node, out *engine.Output) {
+			for i := range out.Store {
+				out.Store[i].Records = slices.DeleteFunc(out.Store[i].Records, func(r *record.Record) bool {
+					return n.index == 1 && r.Header.Seq == 3 && r.Header.Feed.Author != n.key.Public()
+				})
+			}
+		}},
+		{"a datagram is sent without end", "I9", func(n *node, out *engine.Output) {
+			for _, s := range out.Send {
+				if !s.Type.Presence() && !s.To.IsValid() {
+					out.Send = append(out.Send, slices.Repeat([]engine.Send{s}, 1000)...)
+					return
+				}
+			}
+		}},
+		{"an answer is sent twice to who proved nothing", "I9", func(n *node, out *engine.Output) {
+			for _, s := range out.Send {
+				if s.Type == wire.TypeAnswer {
+					out.Send = append(out.Send, s)
+				}
+			}
+		}},
+		{"nothing of others is stored", "L1", func(n *node, out *engine.Output) {
+			out.Events = slices.DeleteFunc(out.Events, func(e engine.Event) bool { return n.index == 1 && isPost(e) })
+		}},
+	} {
+		first = nil
+		w := newWorld(steady(4))
+		w.tamper = bug.tamper
+		if r := w.run(); r.Err == nil || !strings.HasPrefix(r.Err.Error(), bug.rule+" violated") {
+			t.Errorf("%s: want %s violated, got %v", bug.name, bug.rule, r.Err)
+		}
+	}
+}
+
+func isPost(e engine.Event) bool { return e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Posted }
+
+// What a device sent on one segment, sent by it on another, is found (N1).
+func TestPlantedLeakIsFound(t *testing.T) {
+	opt := steady(5)
+	opt.Strangers = true
+	w := newWorld(opt)
+	w.at(20*time.Second, func() { w.move(w.nodes[0]) })
+	var said engine.Send
+	w.tamper = func(n *node, out *engine.Output) {
+		switch {
+		case n.index != 0 || len(out.Send) == 0:
+		case n.on(w.segments[1]):
+			out.Send = append(out.Send, said)
+		default:
+			if i := slices.IndexFunc(out.Send, func(s engine.Send) bool { return s.Type == wire.TypeHead }); i >= 0 {
+				said = out.Send[i]
+			}
+		}
+	}
+	if r := w.run(); r.Err == nil || !strings.HasPrefix(r.Err.Error(), "N1 violated") {
+		t.Errorf("want N1 violated, got %v", r.Err)
+	}
+}

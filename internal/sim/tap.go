@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"bcast/identity"
+	"bcast/internal/engine"
+	"bcast/internal/record"
+	"bcast/internal/seal"
+	"bcast/internal/wire"
+)
+
+// tap reads what is on the air, as whoever knows the room's name can.
+type tap struct {
+	w    *world
+	keys *seal.Room
+}
+
+func newTap(w *world) tap {
+	newAEAD := seal.NewAEAD(newChecksum)
+	if w.opt.Real {
+		newAEAD = nil
+	}
+	keys, err := seal.Open(seal.PublicSecret(lobby), 0, newAEAD)
+	if err != nil {
+		panic(err) // its sizes are constants
+	}
+	return tap{w: w, keys: keys}
+}
+
+// inspect checks that a datagram carries and names only what belongs to the network that it is sent on (N1).
+func (t *tap) inspect(n *node, s *engine.Send) {
+	here := n.segmentOf(s.Iface)
+	inner, err := t.keys.Unseal(s.Data)
+	if err != nil || here == nil {
+		return
+	}
+	if s.Type.Signed() {
+		t.w.signatures.believe(inner[max(0, len(inner)-identity.SignatureSize):])
+		signed, err := wire.ParseSigned(s.Type, inner)
+		if err != nil {
+			t.w.violate("I9", "%v sends a %v that nobody can read: %v", n, s.Type, err)
+			return
+		}
+		t.frame(n, here, signed.Frame)
+		return
+	}
+	frame, err := wire.ParseFrame(s.Type, inner)
+	if err != nil {
+		t.w.violate("I9", "%v sends a %v that nobody can read: %v", n, s.Type, err)
+		return
+	}
+	t.frame(n, here, frame)
+}
+
+func (t *tap) frame(n *node, here *segment, f wire.Frame) {
+	switch f := f.(type) {
+	case wire.Record:
+		if rec, err := record.Parse(record.RoomID(t.keys.ID), f.Bytes); err == nil {
+			t.farewell(n, rec)
+			t.belongs(n, here, f, t.w.check.feeds[rec.Header.Feed])
+		}
+	case wire.Head:
+		if rec, err := record.ParseHead(record.RoomID(t.keys.ID), f.Bytes); err == nil {
+			t.belongs(n, here, f, t.w.check.feeds[rec.Header.Feed])
+		}
+	case wire.Frag:
+		if rec := t.w.check.byID[f.Record]; rec != nil {
+			t.belongs(n, here, f, t.w.check.feeds[rec.Header.Feed])
+		}
+	case wire.Digest:
+		t.claims(n, here, f, f.Claims)
+	case wire.Receipt:
+		t.claims(n, here, f, f.Stored)
+	case wire.Range:
+		for _, s := range f.Spans {
+			t.claims(n, here, f, s.Claims)
+		}
+	case wire.Want:
+		for _, r := range f.Ranges {
+			t.belongs(n, here, f, t.w.check.byShort[r.Feed])
+		}
+	}
+}
+
+// farewell takes a record that its author sends without having stored it: who leaves a room keeps nothing of it.
+func (t *tap) farewell(n *node, rec *record.Record) {
+	f := t.w.check.feeds[rec.Header.Feed]
+	if f != nil && f.author == n && f.run == n.run && rec.Header.Seq == uint64(len(f.records))+1 && !n.in(lobby) {
+		t.w.check.said(n, f, rec)
+	}
+}
+
+// claims checks that what a member says it has is there (I6) and is of this network (N1).
+func (t *tap) claims(n *node, here *segment, f wire.Frame, claims []wire.FeedClaim) {
+	for _, c := range claims {
+		of := t.w.check.byShort[c.Feed]
+		t.belongs(n, here, f, of)
+		if of != nil && !n.store.holds(of.id, c.High) {
+			t.w.violate("I6", "%v claims %d of the feed of %v and has not stored it", n, c.High, of.author)
+		}
+	}
+}
+
+// belongs checks that a feed is of the network that it is sent on. The first network that it is sent on is its own.
+func (t *tap) belongs(n *node, here *segment, f wire.Frame, of *feed) {
+	switch {
+	case of == nil:
+		t.w.violate("I2", "%v sends a %v of a feed that nobody began", n, f.Type())
+	case of.home == nil:
+		of.home = here
+	case of.home != here:
+		t.w.violate("N1", "%v sends on segment %d a %v of the feed of %v, which is of segment %d",
+			n, here.index, f.Type(), of.author, of.home.index)
+	}
+}
+
+func (n *node) segmentOf(iface int) *segment {
+	for _, c := range n.nics {
+		if c.index == iface {
+			return c.segment
+		}
+	}
+	return nil
+}

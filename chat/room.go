@@ -230,10 +230,13 @@ func (r *Room) fit() {
 	small, all, lowest := 0, 1, r.limit
 	var limiter identity.DeviceID
 	for id, p := range r.present {
+		if !r.isMember(id) {
+			continue
+		}
 		if p.Wifi {
 			r.profile = &wifi
 		}
-		if !r.isMember(id) || p.RecvBuffer < wire.MinDatagram {
+		if p.RecvBuffer < wire.MinDatagram {
 			continue
 		}
 		all++
@@ -252,6 +255,9 @@ func (r *Room) fit() {
 
 // Limit is the room's datagram limit in bytes and the member whose buffer sets it, if one does.
 func (r *Room) Limit() (int, identity.DeviceID) { return r.limit, r.limiter }
+
+// OnWifi tells whether we or a member here are on Wi-Fi, so that the room goes easy on the air.
+func (r *Room) OnWifi() bool { return r.profile == &wifi }
 
 // crowd is how many take part here now, we included.
 func (r *Room) crowd() int {

@@ -32,7 +32,8 @@ type question struct {
 }
 
 func (i Interface) equal(other Interface) bool {
-	return i.Index == other.Index && i.Wifi == other.Wifi && i.Network == other.Network && slices.Equal(i.Addrs, other.Addrs)
+	return i.Index == other.Index && i.Wifi == other.Wifi && i.Network == other.Network &&
+		slices.Equal(i.Addrs, other.Addrs)
 }
 
 // interval is the mean time between two BEATs of each of n devices, ourselves included.

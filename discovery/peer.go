@@ -128,7 +128,6 @@ type peer struct {
 	firstSeen, lastSeen, lastBroadcast, lastUnicast, rtt time.Duration
 
 	expect  time.Duration // suspicion begins then, if it is silent
-	overdue bool          // by a BEAT that is counted as missed once the peer turns out to live
 	beats   loss
 	checks  window
 	probing probing

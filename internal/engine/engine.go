@@ -130,7 +130,7 @@ func (e *Engine) Opener() *Opener { return e.opener }
 func (e *Engine) SetInterfaces(now Now, ifaces []Interface) {
 	e.ifaces = ifaces
 	if len(ifaces) > 0 { // else what was spent stays spent
-		e.budget.setLink(now.Mono, slices.ContainsFunc(ifaces, func(i Interface) bool { return i.Wifi }))
+		e.fitBudget(now)
 	}
 	own := make([]discovery.Interface, len(ifaces))
 	for i, f := range ifaces {

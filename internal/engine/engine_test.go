@@ -26,6 +26,7 @@ type host struct {
 	*Engine
 	cable   *cable
 	network byte // hosts hear those of the same network
+	wifi    bool
 	link    byte // how often the carrier came
 	addr    netip.AddrPort
 	kept    map[ScopeID][]*record.Record
@@ -72,7 +73,7 @@ func (h *host) plug(network byte) {
 	h.network = network
 	h.link++
 	h.SetInterfaces(h.clock(), []Interface{{
-		Index: 1, Addrs: []netip.Addr{h.addr.Addr()}, MTU: 1500,
+		Index: 1, Addrs: []netip.Addr{h.addr.Addr()}, MTU: 1500, Wifi: h.wifi,
 		Networks: []NetworkID{{byte(h.addr.Addr().As4()[3]), h.link}},
 	}})
 	h.settle()
@@ -180,8 +181,8 @@ func TestCarrierBackShowsNothingTwice(t *testing.T) {
 	}
 }
 
-// "A public room's history belongs to the networks where it was heard" (N1): the same address, the same room name, other
-// people.
+// "A public room's history belongs to the networks where it was heard" (N1): the same address, the same room name,
+// other people.
 func TestOtherNetworkHearsNothing(t *testing.T) {
 	c := newCable(t)
 	a, b := c.host(1), c.host(1)
@@ -211,6 +212,59 @@ func TestOtherNetworkHearsNothing(t *testing.T) {
 	}
 	if want := []string{"among ourselves", "of course", "back?"}; !slices.Equal(b.shown, want) {
 		t.Errorf("those at home see %q, want %q", b.shown, want)
+	}
+}
+
+// One acquaintance does not make a café the office (N2): a phone goes where its laptop goes.
+func TestCompanionDoesNotCarryTheNetworkAlong(t *testing.T) {
+	c := newCable(t)
+	laptop, phone := c.host(1), c.host(1)
+	for range 4 {
+		c.host(1)
+	}
+	stranger := c.host(2)
+	c.wait(3 * time.Second)
+	laptop.say("among ourselves")
+	c.wait(3 * time.Second)
+	laptop.plug(2)
+	phone.plug(2)
+	c.wait(20 * time.Second)
+	laptop.say("in the café")
+	c.wait(3 * time.Second)
+	if want := []string{"in the café"}; !slices.Equal(stranger.shown, want) {
+		t.Errorf("strangers see %q, want %q", stranger.shown, want)
+	}
+	laptop.plug(1)
+	c.wait(10 * time.Second)
+	colleague := c.hosts[2]
+	if want := []string{"among ourselves"}; !slices.Equal(colleague.shown, want) {
+		t.Errorf("a colleague sees %q, want %q", colleague.shown, want)
+	}
+	laptop.say("back")
+	c.wait(3 * time.Second)
+	if want := []string{"among ourselves", "back"}; !slices.Equal(colleague.shown, want) {
+		t.Errorf("a colleague sees %q, want %q", colleague.shown, want)
+	}
+}
+
+// A member on Wi-Fi puts the wired ones on its budget (R31), until it is gone.
+func TestWifiMemberSetsTheBudget(t *testing.T) {
+	c := newCable(t)
+	a, b := c.host(1), c.host(1)
+	c.wait(3 * time.Second)
+	if a.budget.rate != wiredRate {
+		t.Fatalf("%v bytes a second among the wired", a.budget.rate)
+	}
+	b.wifi = true
+	b.plug(1)
+	c.wait(3 * time.Second)
+	if a.budget.rate != wifiRate {
+		t.Errorf("%v bytes a second with a member on Wi-Fi", a.budget.rate)
+	}
+	b.Do(b.clock(), 3, Bye{})
+	b.settle()
+	if a.budget.rate != wiredRate {
+		t.Errorf("%v bytes a second after it left", a.budget.rate)
 	}
 }
 

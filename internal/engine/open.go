@@ -55,8 +55,8 @@ func (e *Engine) refreshOpener() {
 	e.opener = o
 }
 
-// Open checks d: size, cut, link, hops, magic, version, type, tag, seal, shape, and the signature of what proves itself.
-// The Opened of a cut datagram tells whose it was, as far as the rest can tell. Opened keeps d.Data.
+// Open checks d: size, cut, link, hops, magic, version, type, tag, seal, shape, and the signature of what proves
+// itself. The Opened of a cut datagram tells whose it was, as far as the rest can tell. Opened keeps d.Data.
 func (o *Opener) Open(d Datagram) (Opened, wire.Drop) {
 	op := Opened{datagram: d, cut: d.Size > len(d.Data)}
 	t, version, ours := wire.Classify(d.Data)

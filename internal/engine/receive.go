@@ -208,6 +208,9 @@ func (e *Engine) takeDiscovery(now Now) {
 			}
 		}
 	}
+	if len(out.Events) > 0 && len(e.ifaces) > 0 {
+		e.fitBudget(now)
+	}
 }
 
 func (e *Engine) nextCounter() uint64 {

@@ -24,7 +24,7 @@ type room struct {
 // network alone, so that nobody carries a room's history from the office to a café by carrying a laptop (N1).
 //
 //	a network is added to a scope when it is known by its gateway, when the scope holds nothing yet that others could
-//	learn, or when a member known from the scope proves to be there too (N2)
+//	learn, or when at least half of those who took part in the scope prove to be there too (N2)
 type scope struct {
 	id       ScopeID
 	networks map[NetworkID]bool
@@ -176,14 +176,17 @@ func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
 	s.chat.Present(now, chat.Peer{ID: p.ID, RecvBuffer: p.RecvBuffer, Wifi: p.Wifi, InRoom: inRoom})
 }
 
-// recognise joins the scope that p was met in now with one that knew p before: the network is the same, or its members
-// say that it is (N2). What was said meanwhile is taken over.
+// recognise joins the scope that p was met in now with one that knew p before, if at least half of those who took part
+// there prove to be here: then it is the same network, at least to its members (N2). One acquaintance is not enough: a
+// phone goes where its laptop goes. What was said meanwhile is taken over.
 func (e *Engine) recognise(now Now, r *room, p discovery.Peer) {
 	met := e.scopeOn(r, p.Iface)
 	if met == nil || !slices.Contains(p.Rooms, r.name) {
 		return
 	}
-	i := slices.IndexFunc(r.scopes, func(s *scope) bool { return s != met && s.members[p.ID] })
+	i := slices.IndexFunc(r.scopes, func(s *scope) bool {
+		return s != met && s.members[p.ID] && 2*e.metAgain(r, s, met) >= len(s.members)
+	})
 	if i < 0 || met.members[p.ID] && !e.precedes(r.scopes[i], met) {
 		return
 	}
@@ -194,6 +197,19 @@ func (e *Engine) recognise(now Now, r *room, p discovery.Peer) {
 	r.scopes = slices.DeleteFunc(r.scopes, func(s *scope) bool { return s == met })
 	e.absorb(met, known)
 	e.settle(now, r)
+}
+
+// metAgain counts the members of one scope of r that proved to be where another is.
+func (e *Engine) metAgain(r *room, of, at *scope) int {
+	n := 0
+	for id := range of.members {
+		p, known := e.discovery.Peer(id)
+		if known && p.Proven && p.Status == discovery.Here && slices.Contains(p.Rooms, r.name) &&
+			e.scopeOn(r, p.Iface) == at {
+			n++
+		}
+	}
+	return n
 }
 
 // precedes tells which of two scopes is the older one: into that the other goes.

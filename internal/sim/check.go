@@ -59,7 +59,8 @@ func (c *checker) store(n *node, s engine.Store) {
 	for _, rec := range s.Records {
 		c.w.note(n, uint32(s.Scope), rec.ID[:])
 		f := c.feeds[rec.Header.Feed]
-		if rec.Header.Feed.Author == n.key.Public() && (f == nil || f.run == n.run && rec.Header.Seq > uint64(len(f.records))) {
+		news := f == nil || f.run == n.run && rec.Header.Seq > uint64(len(f.records))
+		if news && rec.Header.Feed.Author == n.key.Public() {
 			f = c.said(n, f, rec)
 		}
 		switch {
@@ -95,8 +96,10 @@ func (c *checker) said(n *node, f *feed, rec *record.Record) *feed {
 	if rec.Header.Seq != uint64(len(f.records))+1 {
 		c.w.violate("I5", "%v says %d after %d", n, rec.Header.Seq, len(f.records))
 	}
-	if l := len(f.records); l > 0 && (rec.Header.Order <= f.records[l-1].Header.Order || rec.Header.Prev != f.records[l-1].ID) {
-		c.w.violate("I4", "%v: record %d does not continue its feed", n, rec.Header.Seq)
+	if l := len(f.records); l > 0 {
+		if last := f.records[l-1]; rec.Header.Order <= last.Header.Order || rec.Header.Prev != last.ID {
+			c.w.violate("I4", "%v: record %d does not continue its feed", n, rec.Header.Seq)
+		}
 	}
 	f.records = append(f.records, rec)
 	f.said = append(f.said, c.w.now)

@@ -23,7 +23,8 @@ type signatures struct {
 }
 
 // believe takes a signature that an engine has just put on the air as right for what it is put on, which spares the
-// costliest part of a run. Who asks about it first, of a datagram that arrived as it was sent, binds it to that message.
+// costliest part of a run. Who asks about it first, of a datagram that arrived as it was sent, binds it to that
+// message.
 func (s *signatures) believe(sig []byte) {
 	if s.keys != nil && len(sig) == identity.SignatureSize {
 		s.fresh[[identity.SignatureSize]byte(sig)] = true

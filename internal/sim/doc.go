@@ -1,6 +1,6 @@
 // Package sim is a LAN in memory: many engines, segments between them, a clock that jumps from event to event, and
-// faults. Everything in a run follows from one seed: how many devices, what is lost, doubled, delayed, cut off, crashed,
-// put to sleep, moved elsewhere, and who says what when.
+// faults. Everything in a run follows from one seed: how many devices, what is lost, doubled, delayed, cut off,
+// crashed, put to sleep, moved elsewhere, and who says what when.
 //
 //	seed ─► Options ─► world: one queue of events ─► engines ─► checker ─► Result
 //

@@ -169,7 +169,9 @@ func (w *world) inBurst(n *nic, at time.Duration) bool {
 }
 
 func (w *world) damage(p *packet) *packet {
-	d := packet{data: slices.Clone(p.data), from: p.from, segment: p.segment, broadcast: p.broadcast, sender: p.sender, damaged: true}
+	d := packet{
+		data: slices.Clone(p.data), from: p.from, segment: p.segment, broadcast: p.broadcast, sender: p.sender, damaged: true,
+	}
 	d.data[w.rng.IntN(len(d.data))] ^= byte(1 + w.rng.IntN(255))
 	return &d
 }

@@ -111,7 +111,7 @@ func TestResumedIsLevel(t *testing.T) {
 	}
 }
 
-// wifi is a radio link at its worst: broadcasts wait for a beacon 300 ms apart, and 5 to 10 % are lost in bursts.
+// wifi is a radio link: broadcasts wait for the next beacon, and a share of them is lost in bursts.
 func wifi(nodes int, bursty float64, dtim time.Duration) Options {
 	opt := steady(nodes)
 	opt.Wifi, opt.Bursty, opt.DTIM = true, bursty, dtim
@@ -128,15 +128,23 @@ func TestWifi(t *testing.T) {
 		for _, link := range []struct {
 			bursty float64
 			dtim   time.Duration
-		}{{0.05, 100 * time.Millisecond}, {0.075, 200 * time.Millisecond}, {0.1, 300 * time.Millisecond}} {
+			p50    time.Duration
+			p99    time.Duration
+		}{
+			{0.05, 100 * time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond},
+			{0.075, 200 * time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond},
+			// Half a DTIM of 300 ms is the median, and of 10 % lost in bursts more than 1 % miss two beacons: the third
+			// one comes after 600 to 900 ms.
+			{0.1, 300 * time.Millisecond, 200 * time.Millisecond, 1200 * time.Millisecond},
+		} {
 			r := Run(wifi(nodes, link.bursty, link.dtim))
 			if r.Err != nil {
 				t.Error(r.Err)
 			}
 			report(t, "Wi-Fi, %d devices, DTIM %v, %.1f %% lost in bursts: %v; %.0f B/s of all together",
 				nodes, link.dtim, 100*link.bursty, r.Latency, float64(r.Count.Bytes)/r.Options.Duration.Seconds())
-			if r.Latency.at(0.5) > 150*time.Millisecond || r.Latency.at(0.99) > 600*time.Millisecond {
-				t.Errorf("want p50 ≤ 150 ms and p99 ≤ 600 ms")
+			if r.Latency.at(0.5) > link.p50 || r.Latency.at(0.99) > link.p99 {
+				t.Errorf("want p50 ≤ %v and p99 ≤ %v", link.p50, link.p99)
 			}
 		}
 	}
@@ -174,12 +182,13 @@ func TestHour(t *testing.T) {
 // firewall gets a long history at 12 KB/s.
 func TestFirewalledLatecomerStaysWithinBudget(t *testing.T) {
 	opt := wifi(3, 0.05, 100*time.Millisecond)
-	opt.Posts, opt.Largest, opt.Duration = 2, 8000, 2*time.Minute
+	opt.Posts, opt.Largest, opt.Duration = 4, 16000, 3*time.Minute
+	opt.Faults, opt.Heal = 1000*time.Hour, opt.Duration // one long fault: nobody expects to be level soon
 	w := newWorld(opt)
 	n := w.nodes[2]
 	n.nics[0].closed = true
-	w.at(30*time.Second, n.crash)
-	w.at(50*time.Second, n.start)
+	w.at(20*time.Second, n.crash)
+	w.at(100*time.Second, n.start)
 	if r := w.run(); r.Err != nil {
 		t.Error(r.Err)
 	}

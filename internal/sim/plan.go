@@ -95,7 +95,8 @@ var faults = []struct {
 	{"partition", (*world).partition}, {"one way", (*world).oneWay}, {"crash", (*world).crash},
 	{"crash", (*world).crash}, {"restart", (*world).restart}, {"sleep", (*world).sleep},
 	{"readdress", (*world).readdress}, {"flap", (*world).flap}, {"unplug", (*world).unplug}, {"move", (*world).move},
-	{"firewall", (*world).firewall}, {"leave", (*world).leave}, {"rename", (*world).rename}, {"set clock", (*world).setClock},
+	{"firewall", (*world).firewall}, {"leave", (*world).leave}, {"rename", (*world).rename},
+	{"set clock", (*world).setClock},
 }
 
 // aWhile is how long a fault lasts: from a tenth of a second to a minute and a half.
@@ -193,8 +194,8 @@ func (w *world) unplug(n *node) {
 
 // move carries a device to the other segment for a while, with its address. Only one ever moves: of two that know each
 // other, each would be the other's proof that the network is the same (N2).
-func (w *world) move(n *node) {
-	n = w.nodes[0]
+func (w *world) move(*node) {
+	n := w.nodes[0]
 	c := n.nics[0]
 	if !w.opt.Strangers || w.opt.Nodes < strangersFrom || c.segment != w.segments[0] {
 		return

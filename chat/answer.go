@@ -69,10 +69,36 @@ func (a *answers) direct(id record.ID, to identity.DeviceID, limit int) {
 	a.add(subject{id: id}, asker{to, limit}, 0)
 }
 
+// served is a token bucket: how many records a member may still have repaired now.
+type served struct {
+	tokens float64
+	at     time.Duration
+}
+
+func (s *served) spend() bool {
+	if s.tokens < 1 {
+		return false
+	}
+	s.tokens--
+	return true
+}
+
+// serve is what a member may be sent of repairs now: who asks for much is served at a rate, and asks again.
+func (r *Room) serve(now time.Duration, id identity.DeviceID) *served {
+	s := r.served[id]
+	if s == nil {
+		s = &served{tokens: askRecords, at: now}
+		r.served[id] = s
+	}
+	s.tokens = min(askRecords, s.tokens+askRate*(now-s.at).Seconds())
+	s.at = now
+	return s
+}
+
 // want takes what a member asks for.
 func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
 	who := asker{id: from, limit: max(min(int(w.Limit), wire.MaxDatagram), wire.MinDatagram)}
-	at, budget := now+r.profile.gather, maxAnswersEach
+	at, budget := now+r.profile.gather, r.serve(now, from)
 	var below []wire.FeedClaim
 	for _, want := range w.Ranges {
 		f := r.short[want.Feed]
@@ -82,16 +108,18 @@ func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
 		if want.From < f.low && len(below) < digestClaims {
 			below = append(below, f.wireClaim())
 		}
-		for seq := max(want.From, f.low); seq <= min(want.To, f.high) && budget > 0; seq++ {
-			budget--
+		for seq := max(want.From, f.low); seq <= min(want.To, f.high) && budget.spend(); seq++ {
 			r.gather(now, subject{feed: f.short, seq: seq}, who, at)
 		}
 	}
 	for _, id := range w.IDs {
+		if !budget.spend() {
+			break
+		}
 		r.gather(now, subject{id: id}, who, at)
 	}
 	for _, p := range w.Parts {
-		if p.From < p.To {
+		if p.From < p.To && budget.spend() {
 			r.gather(now, subject{id: p.Record, from: p.From, to: p.To}, who, at)
 		}
 	}
@@ -101,7 +129,7 @@ func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
 }
 
 func (r *Room) gather(now time.Duration, what subject, who asker, at time.Duration) {
-	if r.answers.held[what] > now {
+	if r.answers.held[what] > now && who.limit >= r.limit { // else the broadcast was too long for it
 		return
 	}
 	r.answers.add(what, who, at)

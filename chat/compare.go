@@ -34,19 +34,21 @@ func (r *Room) fingerprint(feeds []*feed) [16]byte {
 	return r.cfg.Fingerprint(b)
 }
 
-// compare sends a member what we have within s: listed if it is little, else the fingerprints of its parts (R16).
-func (r *Room) compare(to identity.DeviceID, s span) {
+// compare sends a member what we have within some spans: listed if it is little, else the fingerprints of its parts
+// (R16). One datagram of the smallest size; the rest comes up again with the next digest.
+func (r *Room) compare(to identity.DeviceID, spans ...span) {
 	var frame wire.Range
 	size := wire.SealedOverhead + wire.SignedOverhead + 1
-	for _, part := range r.parted(s) {
-		size += 17 + 28*len(part.Claims)
-		if !part.Listed {
-			size += 16
+	for _, s := range spans {
+		for _, part := range r.parted(s) {
+			size += 17 + 28*len(part.Claims)
+			if !part.Listed {
+				size += 16
+			}
+			if size <= wire.MinDatagram {
+				frame.Spans = append(frame.Spans, part)
+			}
 		}
-		if size > r.limitOf(to) || len(frame.Spans) >= wire.MaxSpans {
-			break // the rest comes up again with the next digest
-		}
-		frame.Spans = append(frame.Spans, part)
 	}
 	if len(frame.Spans) > 0 {
 		r.send(to, Control, frame)
@@ -82,9 +84,11 @@ func wireClaims(feeds []*feed) []wire.FeedClaim {
 	return claims
 }
 
-// ranges takes a member's side of a comparison. Each round either narrows a difference down or names it, and a list is
-// answered only with what its sender lacks, so that it ends.
+// ranges takes a member's side of a comparison. Each round either narrows a difference down or names it; a list is
+// answered only with what its sender lacks, so that it ends, and a question with one datagram of each kind.
 func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
+	var unequal []span
+	var more []*feed
 	for _, s := range f.Spans {
 		here := span{s.From, s.To}
 		if bytes.Compare(s.From[:], s.To[:]) > 0 {
@@ -92,7 +96,7 @@ func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
 		}
 		if !s.Listed {
 			if r.fingerprint(r.claimed(here)) != s.Fingerprint {
-				r.compare(from, here)
+				unequal = append(unequal, here)
 			}
 			continue
 		}
@@ -101,12 +105,16 @@ func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
 			theirs[c.Feed] = c.High
 			r.learn(now, from, c)
 		}
-		more := slices.DeleteFunc(r.claimed(here), func(f *feed) bool { return f.high <= theirs[f.short] })
-		for len(more) > 0 {
-			part := more[:min(len(more), digestClaims)]
-			more = more[len(part):]
-			r.send(from, Control, wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: wireClaims(part)})
+		if len(more) < digestClaims {
+			lacking := func(f *feed) bool { return f.high <= theirs[f.short] }
+			more = append(more, slices.DeleteFunc(r.claimed(here), lacking)...)
 		}
+	}
+	r.compare(from, unequal...)
+	if more = more[:min(len(more), digestClaims)]; len(more) > 0 {
+		r.send(from, Control, wire.Digest{
+			Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: wireClaims(more),
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"bcast/identity"
@@ -64,8 +65,8 @@ func (s *sum) bytes() (b [32]byte) {
 type trickle struct {
 	interval time.Duration
 	ends     time.Duration
-	fire     time.Duration // never: already decided in this interval
-	heard    int
+	fire     time.Duration       // never: already decided in this interval
+	agreed   []identity.DeviceID // who sent an equal digest in this interval
 }
 
 // trickleK is how many equal digests make an own one needless.
@@ -74,9 +75,16 @@ const trickleK = 2
 func (t *trickle) deadline() time.Duration { return min(t.fire, t.ends) }
 
 func (t *trickle) begin(now, interval time.Duration, rng *rand.Rand) {
-	t.interval, t.heard = interval, 0
+	t.interval, t.agreed = interval, nil
 	t.ends = now + interval
 	t.fire = now + interval/2 + time.Duration(rng.Int64N(int64(interval/2)))
+}
+
+// agree counts a member that has what we have, once in each interval: one that says it again and again is still one.
+func (t *trickle) agree(id identity.DeviceID) {
+	if len(t.agreed) < trickleK && !slices.Contains(t.agreed, id) {
+		t.agreed = append(t.agreed, id)
+	}
 }
 
 // reset begins again at the shortest interval, unless it is running already.
@@ -98,7 +106,7 @@ func (t *trickle) changed(now time.Duration, p *profile, rng *rand.Rand) {
 func (t *trickle) advance(now time.Duration, p *profile, rng *rand.Rand) (send bool) {
 	if now >= t.fire {
 		t.fire = never
-		send = t.heard < trickleK
+		send = len(t.agreed) < trickleK
 	}
 	if now >= t.ends {
 		t.begin(now, min(2*t.interval, p.digestMax), rng)
@@ -119,7 +127,7 @@ func (r *Room) sendDigest(to identity.DeviceID) {
 // not, begins to compare by ranges.
 func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
 	if d.Root == r.sum.bytes() {
-		r.trickle.heard++
+		r.trickle.agree(from)
 		delete(r.differing, from)
 		for _, c := range d.Claims {
 			r.credit(from, c)
@@ -130,19 +138,38 @@ func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
 	for _, c := range d.Claims {
 		differ = r.learn(now, from, c) || differ
 	}
-	since, known := r.differing[from]
-	if !known {
-		since = now.Mono
-		r.differing[from] = since
-	}
-	if now.Mono-r.changedAt < settleTime && now.Mono-since < settleTime {
+	diff := r.differ(now.Mono, from, d.Root)
+	if now.Mono-r.changedAt < settleTime && now.Mono-diff.since < settleTime {
 		return // what makes the difference is on its way
 	}
-	r.trickle.reset(now.Mono, r.profile, r.cfg.Rand)
+	if diff.rounds <= maxRounds { // else we cannot agree, about a fork or about what one of us gave up: no hurry
+		r.trickle.reset(now.Mono, r.profile, r.cfg.Rand)
+	}
 	if hidden := !differ || int(d.Feeds) != len(r.short); hidden && now.Mono-r.compared >= r.profile.digestMin {
 		r.compared = now.Mono
 		r.compare(from, everything)
 	}
+}
+
+// difference is what is known of a member whose sum is not ours.
+type difference struct {
+	since        time.Duration
+	theirs, ours [32]byte
+	rounds       int // digests heard with this pair of sums: neither side changed
+}
+
+// differ notes that a member's sum is not ours.
+func (r *Room) differ(now time.Duration, from identity.DeviceID, theirs [32]byte) difference {
+	diff, known := r.differing[from]
+	if !known {
+		diff.since = now
+	}
+	if ours := r.sum.bytes(); diff.theirs != theirs || diff.ours != ours {
+		diff.theirs, diff.ours, diff.rounds = theirs, ours, 0
+	}
+	diff.rounds++
+	r.differing[from] = diff
+	return diff
 }
 
 // learn takes one claim of a member: what it has that we lack is asked for. It tells whether the claim differs from
@@ -153,9 +180,8 @@ func (r *Room) learn(now Now, from identity.DeviceID, c wire.FeedClaim) bool {
 		return false
 	}
 	r.credit(from, c)
-	if c.High >= max(f.next, 1) && !f.forked {
-		f.claimed = max(f.claimed, c.High)
-		r.begin(f, c.Low)
+	if f != r.own && c.High >= max(f.next, 1) && !f.forked {
+		r.begin(f, from, c.Low)
 		r.noticeGap(now.Mono, f, false)
 	}
 	return f.high != c.High || f.low != c.Low || f.wireClaim().Head != c.Head
@@ -167,8 +193,11 @@ func (r *Room) credit(from identity.DeviceID, c wire.FeedClaim) {
 	if f == nil {
 		return
 	}
-	f.heldBy(from, c.High)
 	if f == r.own {
 		r.reached(from, c.High)
+		return
+	}
+	if !f.forked {
+		f.heldBy(from, c.High)
 	}
 }

@@ -27,12 +27,19 @@ type feed struct {
 	prev    record.ID // of next-1
 	hasPrev bool      // false at the first one accepted, whose predecessor we never saw
 	held    map[uint64]*record.Record
-	claimed uint64 // the highest number known to exist
+	proven  uint64 // the highest number that its author signed, as far as we saw
+	claimed uint64 // the highest number proven, or claimed by a member that is here
 	forked  bool   // its author signed two chains; what follows the first one seen is not followed further
 
 	receipted time.Duration // when its author was last told what is stored of it
 
-	holders map[identity.DeviceID]uint64 // who claims to have up to which number
+	holders map[identity.DeviceID]*holder // members here that claim to have what we lack
+}
+
+// holder is a member that claims to have a feed up to high, and how often it was asked for it in vain.
+type holder struct {
+	high uint64
+	vain int
 }
 
 // feedOf is the room's state of a feed, made if there is room for it; else nil.
@@ -41,12 +48,12 @@ func (r *Room) feedOf(id record.Feed) *feed {
 		return f
 	}
 	short := id.Short()
-	if len(r.feeds) >= maxFeeds {
+	if !r.placeForFeed() {
 		return nil
 	}
 	f := r.short[short]
 	if f == nil || f.id != (record.Feed{}) {
-		f = &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]uint64{}}
+		f = &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]*holder{}}
 		if r.short[short] == nil { // of two feeds with one short name the first keeps it
 			r.short[short] = f
 		}
@@ -59,8 +66,8 @@ func (r *Room) feedOf(id record.Feed) *feed {
 // feedNamed is the state of a feed of which only the short name is known, from a digest.
 func (r *Room) feedNamed(short record.ShortFeed) *feed {
 	f := r.short[short]
-	if f == nil && len(r.short) < maxFeeds {
-		f = &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]uint64{}}
+	if f == nil && r.placeForFeed() {
+		f = &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]*holder{}}
 		r.short[short] = f
 	}
 	return f
@@ -81,27 +88,99 @@ func (f *feed) missing() int {
 	return int(f.claimed-first+1) - len(f.held)
 }
 
+// placeForFeed tells whether another feed can be taken. When the table is full, feeds of which nothing is stored make
+// place: whoever needs one tells of it again.
+func (r *Room) placeForFeed() bool {
+	if max(len(r.feeds), len(r.short)) < maxFeeds {
+		return true
+	}
+	for short, f := range r.short {
+		if f.high == 0 && !f.hasPrev && f != r.own {
+			r.drop(f)
+			delete(r.short, short)
+			delete(r.feeds, f.id)
+			delete(r.asks, f)
+		}
+	}
+	return max(len(r.feeds), len(r.short)) < maxFeeds
+}
+
+// drop forgets what is held of a feed behind its gap.
+func (r *Room) drop(f *feed) {
+	for _, rec := range f.held {
+		r.heldBytes -= len(rec.Bytes())
+	}
+	clear(f.held)
+}
+
+// prove notes that the author signed number seq.
+func (f *feed) prove(seq uint64) {
+	f.proven = max(f.proven, seq)
+	f.claimed = max(f.claimed, seq)
+}
+
+// forgetHolder drops a member's claim; what only it claimed is not asked for any more (R10).
+func (f *feed) forgetHolder(id identity.DeviceID) {
+	if f.holders[id] == nil {
+		return
+	}
+	delete(f.holders, id)
+	f.claimed = f.proven
+	for _, h := range f.holders {
+		f.claimed = max(f.claimed, h.high)
+	}
+}
+
 // Record takes a record whose signature was checked (R1). It may come twice and in any order.
 func (r *Room) Record(now Now, rec *record.Record) {
 	f := r.feedOf(rec.Header.Feed)
 	if f == nil || f.forked {
 		return
 	}
-	r.parts.forget(rec.ID)
 	seq := rec.Header.Seq
+	r.signed(f, seq)
+	if seq < f.next || f.held[seq] != nil {
+		r.parts.forget(rec)
+		return
+	}
+	if seq != f.next && !r.canHold(f, rec) {
+		return
+	}
+	r.parts.forget(rec)
+	f.held[seq] = rec
+	r.heldBytes += len(rec.Bytes())
+	r.accept(f)
+	r.noticeGap(now.Mono, f, true)
+}
+
+// signed takes the author's word that number seq is there. Of a feed of which nothing was accepted yet it corrects who
+// said that it begins later.
+func (r *Room) signed(f *feed, seq uint64) {
+	if !f.hasPrev && seq < f.next {
+		f.next = 0
+	}
 	if f.next == 0 && seq == 1 {
 		f.next = 1
 	}
-	f.claimed = max(f.claimed, seq)
-	if seq < f.next || f.held[seq] != nil || len(f.held) >= maxAhead || f.next != 0 && seq >= f.next+maxAhead {
-		return
+	f.prove(seq)
+}
+
+// canHold tells whether a record that is not the next of its feed may wait behind the gap. When all feeds together hold
+// too much, the one that holds most starts anew.
+func (r *Room) canHold(f *feed, rec *record.Record) bool {
+	if len(f.held) >= maxAhead || f.next != 0 && rec.Header.Seq >= f.next+maxAhead {
+		return false
 	}
-	if size := len(rec.Bytes()); r.heldBytes+size <= maxHeldBytes {
-		f.held[seq] = rec
-		r.heldBytes += size
+	if r.heldBytes+len(rec.Bytes()) > maxHeldBytes {
+		most := f
+		for _, other := range r.feeds {
+			if n := len(other.held); n > len(most.held) || n == len(most.held) && byName(other, most) < 0 {
+				most = other
+			}
+		}
+		r.drop(most)
 	}
-	r.accept(f)
-	r.noticeGap(now.Mono, f, true)
+	return true
 }
 
 // accept moves what is in order from held to the store.
@@ -122,12 +201,21 @@ func (r *Room) accept(f *feed) {
 	}
 }
 
-// begin says from which number on a feed can be had, when nothing of it is known yet.
-func (r *Room) begin(f *feed, low uint64) {
-	if f.next != 0 {
+// begin takes a member's word from which number on a feed can be had (R13). While nothing of it was accepted the lowest
+// word counts. Later only the author's does, for nobody has what the author gave up; or, while it is away, that of the
+// only member that has the feed.
+func (r *Room) begin(f *feed, from identity.DeviceID, low uint64) {
+	low = max(low, 1)
+	switch {
+	case f == r.own:
+		return // nobody knows better than we
+	case f.next == 0 || !f.hasPrev && low < f.next:
+	case low > f.next && (from == f.author || r.onlyHolder(f, from)):
+		f.hasPrev = false
+	default:
 		return
 	}
-	f.next = max(low, 1)
+	f.next = low
 	for seq, rec := range f.held {
 		if seq < f.next || seq >= f.next+maxAhead {
 			r.heldBytes -= len(rec.Bytes())
@@ -135,6 +223,11 @@ func (r *Room) begin(f *feed, low uint64) {
 		}
 	}
 	r.accept(f)
+}
+
+func (r *Room) onlyHolder(f *feed, id identity.DeviceID) bool {
+	_, author := r.present[f.author]
+	return !author && f.hasPrev && len(f.holders) == 1 && f.holders[id] != nil
 }
 
 // Stored says that records of this room are kept now, in the order in which they were handed out, and what the store
@@ -146,12 +239,14 @@ func (r *Room) Stored(now Now, records []*record.Record, floors []record.Floor) 
 			continue
 		}
 		r.claim(now, f, func() {
-			if f.high == 0 {
-				f.low = rec.Header.Seq
+			if rec.Header.Seq != f.high+1 || f.high == 0 {
+				f.low = rec.Header.Seq // what was before the gap is not claimed together with it
 			}
 			f.high, f.head, f.tip = rec.Header.Seq, rec.ID, rec
 		})
-		r.maxOrder = max(r.maxOrder, rec.Header.Order)
+		if rec.Header.Order < orderFollowed {
+			r.maxOrder = max(r.maxOrder, rec.Header.Order)
+		}
 		r.show(now, f, rec)
 		if f == r.own {
 			r.sendOwn(now.Mono, rec)
@@ -162,7 +257,11 @@ func (r *Room) Stored(now Now, records []*record.Record, floors []record.Floor) 
 	}
 	for _, floor := range floors {
 		if f := r.feeds[floor.Feed]; f != nil && f.high != 0 && floor.Low > f.low {
-			r.claim(now, f, func() { f.low = min(floor.Low, f.high) })
+			r.claim(now, f, func() {
+				if f.low = floor.Low; f.low > f.high {
+					f.low, f.high = 0, 0
+				}
+			})
 		}
 	}
 }
@@ -178,8 +277,10 @@ func (r *Room) claim(now Now, f *feed, change func()) {
 		r.recent = slices.Delete(r.recent, i, i+1)
 	}
 	change()
-	r.sum.add(f)
-	r.recent = append(r.recent, f)
+	if f.high != 0 {
+		r.sum.add(f)
+		r.recent = append(r.recent, f)
+	}
 	r.changedAt = now.Mono
 	r.trickle.changed(now.Mono, r.profile, r.cfg.Rand)
 }

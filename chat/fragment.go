@@ -22,15 +22,22 @@ type extent struct{ from, to int }
 
 // assemblies are the records being put together, at most maxAssemblies.
 type assemblies struct {
-	byID map[record.ID]*assembly
-	done []record.ID // put together lately: pieces that come twice begin nothing anew
+	byName map[pieces]*assembly
+	done   []record.ID // put together lately: pieces that come twice begin nothing anew
 }
 
-func (p *assemblies) init() { p.byID = map[record.ID]*assembly{} }
+// pieces names what is put together: who sends pieces of a record of another length makes another assembly.
+type pieces struct {
+	id    record.ID
+	total int
+}
 
-func (p *assemblies) forget(id record.ID) {
-	delete(p.byID, id)
-	p.done = append(p.done, id)
+func (p *assemblies) init() { p.byName = map[pieces]*assembly{} }
+
+// forget ends the assembly of a record that is here whole.
+func (p *assemblies) forget(rec *record.Record) {
+	delete(p.byName, pieces{rec.ID, len(rec.Bytes())})
+	p.done = append(p.done, rec.ID)
 	if len(p.done) > maxAssemblies {
 		p.done = p.done[1:]
 	}
@@ -38,35 +45,43 @@ func (p *assemblies) forget(id record.ID) {
 
 // of is the assembly of a feed's record, if its first piece came.
 func (p *assemblies) of(id record.Feed, seq uint64) *assembly {
-	for _, a := range p.byID {
-		if a.head != nil && a.head.Header.Feed == id && a.head.Header.Seq == seq {
-			return a
+	var found *assembly
+	for _, a := range p.byName {
+		if a.head != nil && a.head.Header.Feed == id && a.head.Header.Seq == seq && (found == nil || a.less(found)) {
+			found = a
 		}
 	}
-	return nil
+	return found
 }
 
 // open is the assembly of a record, made if need be: then the one that was quiet longest makes place.
 func (p *assemblies) open(now time.Duration, f wire.Frag) *assembly {
-	id := record.ID(f.Record)
-	if a := p.byID[id]; a != nil {
+	name := pieces{record.ID(f.Record), int(f.Total)}
+	if a := p.byName[name]; a != nil {
 		return a
 	}
-	if slices.Contains(p.done, id) {
+	if slices.Contains(p.done, name.id) {
 		return nil
 	}
-	if len(p.byID) >= maxAssemblies {
+	if len(p.byName) >= maxAssemblies {
 		var oldest *assembly
-		for _, a := range p.byID {
-			if oldest == nil || a.heard < oldest.heard || a.heard == oldest.heard && lessID(a.id, oldest.id) {
+		for _, a := range p.byName {
+			if oldest == nil || a.heard < oldest.heard || a.heard == oldest.heard && a.less(oldest) {
 				oldest = a
 			}
 		}
-		delete(p.byID, oldest.id)
+		delete(p.byName, oldest.name())
 	}
-	a := &assembly{id: id, buf: make([]byte, f.Total)}
-	p.byID[id] = a
+	a := &assembly{id: name.id, buf: make([]byte, f.Total)}
+	p.byName[name] = a
 	return a
+}
+
+func (a *assembly) name() pieces { return pieces{a.id, len(a.buf)} }
+
+// less is an order of assemblies that does not depend on a map.
+func (a *assembly) less(b *assembly) bool {
+	return lessID(a.id, b.id) || a.id == b.id && len(a.buf) < len(b.buf)
 }
 
 func lessID(a, b record.ID) bool { return slices.Compare(a[:], b[:]) < 0 }
@@ -76,18 +91,21 @@ func (r *Room) Frag(now Now, f wire.Frag) {
 	if int(f.Total) > record.MaxSize {
 		return
 	}
-	for id, a := range r.parts.byID {
+	for name, a := range r.parts.byName {
 		if a.heard+assemblyLife < now.Mono {
-			delete(r.parts.byID, id)
+			delete(r.parts.byName, name)
 		}
 	}
 	a := r.parts.open(now.Mono, f)
-	if a == nil || len(a.buf) != int(f.Total) {
+	if a == nil {
 		return
 	}
 	a.heard = now.Mono
 	copy(a.buf[f.Offset:], f.Data)
-	a.add(extent{int(f.Offset), int(f.Offset) + len(f.Data)})
+	if a.add(extent{int(f.Offset), int(f.Offset) + len(f.Data)}); len(a.got) > wire.MaxFragments {
+		delete(r.parts.byName, a.name()) // nobody cuts a record so small
+		return
+	}
 	if f.Offset == 0 && a.head == nil {
 		r.firstPiece(now, a)
 	}
@@ -109,7 +127,7 @@ func (r *Room) firstPiece(now Now, a *assembly) {
 func (r *Room) whole(now Now, a *assembly) {
 	rec, err := record.Parse(r.cfg.ID, a.buf)
 	if err != nil || rec.ID != a.id || !rec.Verify(r.cfg.Verify) {
-		delete(r.parts.byID, a.id) // somebody mixed a false piece in: begin anew
+		delete(r.parts.byName, a.name()) // somebody mixed a false piece in: begin anew
 		return
 	}
 	r.Record(now, rec)

@@ -16,10 +16,8 @@ const (
 	assemblyLife  = 10 * time.Second
 	// maxHolders is how many members are remembered as having a feed: enough to ask, whoever goes away.
 	maxHolders = 16
-	// maxAnswers bounds the records queued to be answered; maxAnswersEach, those that one WANT may add. The asker asks
-	// again for the rest.
-	maxAnswers     = 4096
-	maxAnswersEach = 512
+	// maxAnswers bounds the records queued to be answered. The asker asks again for the rest.
+	maxAnswers = 4096
 	// maxAwaited is how many own posts are watched for receipts; the oldest is given up first.
 	maxAwaited = 64
 	// digestClaims is how many claims a digest carries: as many as fit the smallest datagram.
@@ -30,6 +28,14 @@ const (
 	splitInto = 8
 	// memberLife is how long a member counts as one without being heard.
 	memberLife = 7 * 24 * time.Hour
+	// orderFollowed is the largest order that own records follow: one record from the year 4200 must not use up the order
+	// of all that come after it.
+	orderFollowed = 1 << 46
+	// askRecords and askRate bound the records that one member gets repaired: so many at once, and so many a second.
+	askRecords = 512
+	askRate    = 2048
+	// maxRounds is how often two members compare unequal sums of which neither side changes.
+	maxRounds = 3
 	// askersForBroadcast: that many members asking for one record get it by one broadcast.
 	askersForBroadcast = 2
 )

@@ -62,7 +62,9 @@ func (r *Room) show(now Now, f *feed, rec *record.Record) {
 		return // its author's fault: kept, passed on and claimed like any other, and nothing to see
 	}
 	late := rec.Header.Order < r.topOrder
-	r.topOrder = max(r.topOrder, rec.Header.Order)
+	if rec.Header.Order < orderFollowed {
+		r.topOrder = max(r.topOrder, rec.Header.Order)
+	}
 	for i, p := range posts {
 		switch p.Kind {
 		case record.KindJoin, record.KindLeave, record.KindNick:
@@ -80,6 +82,9 @@ func (r *Room) memberPost(now Now, f *feed, rec *record.Record, p record.Post) {
 	m := r.members[f.author]
 	if m == nil {
 		m = &member{heard: rec.Header.Time()}
+		if m.heard.After(now.Wall) {
+			m.heard = now.Wall // a clock that is wrong makes nobody a member for longer
+		}
 		r.members[f.author] = m
 	}
 	if _, here := r.present[f.author]; here || f == r.own {

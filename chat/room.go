@@ -124,9 +124,10 @@ type Room struct {
 	tail      tail
 	receipts  map[*feed]time.Duration // when to tell the author of each what is stored of it
 	awaited   []*awaited
-	levels    map[identity.DeviceID]uint64        // how far each member has our own feed
-	differing map[identity.DeviceID]time.Duration // since when each member's digests differ from ours
-	compared  time.Duration                       // when a comparison by ranges was last begun
+	levels    map[identity.DeviceID]uint64 // how far each member has our own feed
+	differing map[identity.DeviceID]difference // whose digests differ from ours
+	served    map[identity.DeviceID]*served // what each member may still be sent of repairs
+	compared  time.Duration                 // when a comparison by ranges was last begun
 	token     uint64
 	topOrder  uint64  // of what was shown
 	maxOrder  uint64  // of what was stored
@@ -148,7 +149,8 @@ func New(now Now, cfg Config) *Room {
 		feeds: map[record.Feed]*feed{}, short: map[record.ShortFeed]*feed{},
 		present: map[identity.DeviceID]Peer{}, members: map[identity.DeviceID]*member{},
 		asks: map[*feed]*ask{}, receipts: map[*feed]time.Duration{},
-		levels: map[identity.DeviceID]uint64{}, differing: map[identity.DeviceID]time.Duration{}, compared: -time.Hour,
+		levels: map[identity.DeviceID]uint64{}, differing: map[identity.DeviceID]difference{},
+		served: map[identity.DeviceID]*served{}, compared: -time.Hour,
 	}
 	r.answers.init()
 	r.parts.init()
@@ -213,8 +215,9 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 	}
 	delete(r.present, id)
 	delete(r.differing, id)
+	delete(r.served, id)
 	for _, f := range r.short {
-		delete(f.holders, id)
+		f.forgetHolder(id)
 	}
 	r.fit()
 }

@@ -31,6 +31,7 @@ func (r *Room) noticeGap(now time.Duration, f *feed, progress bool) {
 	switch {
 	case f.missing() == 0:
 		delete(r.asks, f)
+		clear(f.holders)
 	case a == nil:
 		r.asks[f] = &ask{at: now + r.firstWant()}
 	case progress:
@@ -62,7 +63,7 @@ func (r *Room) Head(now Now, rec *record.Record) {
 	if f == nil || f.forked {
 		return
 	}
-	f.claimed = max(f.claimed, rec.Header.Seq)
+	r.signed(f, rec.Header.Seq)
 	r.noticeGap(now.Mono, f, false)
 	if f != r.own && f.high >= rec.Header.Seq {
 		r.acknowledge(now.Mono, f, rec.Header.Flags)
@@ -71,19 +72,12 @@ func (r *Room) Head(now Now, rec *record.Record) {
 
 // sendAsks sends one WANT to each member that something is due to be asked of.
 func (r *Room) sendAsks(now time.Duration) {
-	var due []*feed
-	for f, a := range r.asks {
-		if a.at <= now {
-			due = append(due, f)
-		}
-	}
-	slices.SortFunc(due, byName)
 	wants := map[identity.DeviceID]*wire.Want{}
 	var targets []identity.DeviceID
-	for _, f := range due {
+	for _, f := range r.dueAsks(now) {
 		a := r.asks[f]
 		target, ok := r.holderOf(f, a.tries)
-		if !ok {
+		if !ok || f.missing() == 0 {
 			delete(r.asks, f) // nobody here has it; a claim or an arrival begins it again
 			continue
 		}
@@ -92,8 +86,16 @@ func (r *Room) sendAsks(now time.Duration) {
 			w = &wire.Want{Limit: uint16(min(r.cfg.RecvBuffer, wire.MaxDatagram))}
 			wants[target], targets = w, append(targets, target)
 		}
-		r.lacking(f, w, r.wantsFor(target)-len(w.Ranges)-len(w.Parts))
-		again := min(r.profile.wantAgain<<min(a.tries, 16), r.profile.wantAgainMax)
+		room := r.wantsFor(target) - len(w.Ranges) - len(w.Parts)
+		if room <= 0 {
+			a.at = now + r.profile.wantAgain
+			continue
+		}
+		r.lacking(f, w, room)
+		if h := f.holders[target]; h != nil {
+			h.vain++
+		}
+		again := r.interval(a)
 		a.tries++
 		a.at = now + again + r.jitter(again/4)
 	}
@@ -102,6 +104,27 @@ func (r *Room) sendAsks(now time.Duration) {
 			r.send(t, Control, *w)
 		}
 	}
+}
+
+// interval is how long to wait for what was just asked for.
+func (r *Room) interval(a *ask) time.Duration {
+	return min(r.profile.wantAgain<<min(a.tries, 16), r.profile.wantAgainMax)
+}
+
+// dueAsks are the feeds to ask for now. What would be due within a quarter of its interval goes along, so that many
+// gaps make few datagrams.
+func (r *Room) dueAsks(now time.Duration) []*feed {
+	var due []*feed
+	if r.askDeadline() > now {
+		return nil
+	}
+	for f, a := range r.asks {
+		if a.at <= now+r.interval(a)/4 && (a.tries > 0 || a.at <= now) {
+			due = append(due, f)
+		}
+	}
+	slices.SortFunc(due, byName)
+	return due
 }
 
 // wantsFor is how many wants fit a datagram to that member.
@@ -119,7 +142,8 @@ func (r *Room) limitOf(id identity.DeviceID) int {
 	return limit
 }
 
-// holderOf chooses whom to ask: the author, after two vain tries any other member that claims to have it.
+// holderOf chooses whom to ask: the author, after two vain tries also any other member that claims to have it, the one
+// first that was asked in vain least often.
 func (r *Room) holderOf(f *feed, tries int) (identity.DeviceID, bool) {
 	_, author := r.present[f.author]
 	author = author && f.author != r.self
@@ -127,10 +151,15 @@ func (r *Room) holderOf(f *feed, tries int) (identity.DeviceID, bool) {
 		return f.author, true
 	}
 	var holders []identity.DeviceID
-	for id, high := range f.holders {
-		if _, here := r.present[id]; here && high >= max(f.next, 1) && id != f.author {
-			holders = append(holders, id)
+	least := math.MaxInt
+	for id, h := range f.holders {
+		if _, here := r.present[id]; !here || h.high < max(f.next, 1) || id == f.author || h.vain > least {
+			continue
 		}
+		if h.vain < least {
+			holders, least = nil, h.vain
+		}
+		holders = append(holders, id)
 	}
 	if len(holders) == 0 || author && tries%2 == 0 {
 		return f.author, author
@@ -162,9 +191,33 @@ func (r *Room) lacking(f *feed, w *wire.Want, room int) {
 	}
 }
 
-// heldBy notes that a member claims to have f up to high.
+// heldBy notes that a member claims to have f up to high, if that is more than we have. When the table is full, the
+// member asked in vain most often makes place.
 func (f *feed) heldBy(id identity.DeviceID, high uint64) {
-	if _, known := f.holders[id]; known || len(f.holders) < maxHolders {
-		f.holders[id] = max(f.holders[id], high)
+	if high < max(f.next, 1) {
+		return
 	}
+	if h := f.holders[id]; h != nil {
+		h.high = max(h.high, high)
+	} else {
+		if len(f.holders) >= maxHolders && !f.dismissHolder() {
+			return
+		}
+		f.holders[id] = &holder{high: high}
+	}
+	f.claimed = max(f.claimed, high)
+}
+
+func (f *feed) dismissHolder() bool {
+	var worst identity.DeviceID
+	vain := 0
+	for id, h := range f.holders {
+		if h.vain > vain || h.vain == vain && vain > 0 && id.Compare(worst) < 0 {
+			worst, vain = id, h.vain
+		}
+	}
+	if vain > 0 {
+		f.forgetHolder(worst)
+	}
+	return vain > 0
 }

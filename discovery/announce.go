@@ -156,10 +156,17 @@ func (d *Discovery) broadcast(now time.Duration, l *link, p wire.Presence) {
 	d.out.Send = append(d.out.Send, Send{Presence: p, Iface: l.Index})
 }
 
-// unicast sends to the place of t and to nobody else. Everything but an ACK brings a challenge for that place.
+// unicast sends to the place of t and to nobody else; until it is known to be theirs, at most one datagram for each
+// that came from there, and unreachedCredit. Everything but an ACK brings a challenge for that place.
 func (d *Discovery) unicast(
 	now time.Duration, l *link, t *path, kind wire.Type, to identity.Instance, echo wire.Challenge,
 ) {
+	if !t.reached {
+		if t.credit == 0 {
+			return
+		}
+		t.credit--
+	}
 	p := wire.Presence{Type: kind, To: to, Claims: d.claims(now, l)}
 	p.Echo = echo
 	if kind != wire.TypeAck {

@@ -94,6 +94,11 @@ const (
 	confirmSpan = 60 * time.Millisecond
 	confirmMax  = 8
 
+	// unreachedCredit is how many datagrams may go, beside one for each that came from there, to a place that has not
+	// echoed yet what was sent to it alone. (QUIC allows three times what came, RFC 9000, 8.1.) Without it a link that
+	// loses a third leaves devices that restart unproven for seconds.
+	unreachedCredit = 3
+
 	// A challenge sent to everyone serves all that is sent within challengeShared; an echo counts for echoLifetime.
 	challengeShared = 2 * time.Second
 	challengesKept  = 4

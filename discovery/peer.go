@@ -52,6 +52,7 @@ type Peer struct {
 	Addr           netip.AddrPort // proven; of a lost or left device the last one
 	Iface          int            // index of the interface by which Addr is reached
 	Proven         bool           // Addr is proven on the network that the interface is on now
+	Reached        bool           // it echoed there what was sent to it alone
 	Status         Status
 	FirstSeen      time.Duration // first proven
 	LastSeen       time.Duration // anything signed
@@ -91,7 +92,8 @@ type path struct {
 	answered time.Duration // last ANSWER
 	waiting  bool          // it has not been acknowledged
 	failed   int           // ANSWERs and rounds of PROBEs in a row that were not
-	reached  bool          // they echoed what went by unicast: they have proven us too
+	reached  bool          // they echoed what went to them alone: the place is theirs, and they have proven us too
+	credit   int           // datagrams heard from here and not answered: until it is reached, none may go out for nothing
 	blocked  bool          // our unicast does not reach them
 
 	confirmAt time.Duration // the next ANSWER to a peer that may not have proven us; never: none
@@ -153,10 +155,11 @@ func (p *peer) hears(iface int) bool {
 }
 
 func (d *Discovery) snapshot(p *peer) Peer {
+	t := p.path(p.at)
 	return Peer{
 		ID: p.id, Key: p.key, Instance: p.instance, Nick: p.claims.Nick, Addr: p.at.addr, Iface: p.at.iface,
-		Proven: p.path(p.at) != nil, Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen, LastBroadcast: p.lastBroadcast,
-		LastUnicast: p.lastUnicast, RTT: p.rtt, RecvBuffer: int(p.claims.RecvBuffer),
+		Proven: t != nil, Reached: t != nil && t.reached, Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen,
+		LastBroadcast: p.lastBroadcast, LastUnicast: p.lastUnicast, RTT: p.rtt, RecvBuffer: int(p.claims.RecvBuffer),
 		Watch: p.claims.Watch || p.claims.RecvBuffer < watchBelow, Wifi: p.claims.Wifi, Version: p.claims.MaxVersion,
 		Rooms: slices.Clone(p.claims.Rooms), UnicastBlocked: p.blocked, StreamPort: p.claims.StreamPort,
 		Loss: d.lossOf(p),
@@ -252,7 +255,14 @@ func (d *Discovery) addPath(p *peer, t *path) {
 	}
 	p.paths = append(p.paths, t)
 	p.at, p.blocked = t.place, t.blocked
-	d.byAddr[t.addr] = p
+	d.name(p, t)
+}
+
+// name has an address name a peer. One that echoes there is not to be pushed away by who only says to be there.
+func (d *Discovery) name(p *peer, t *path) {
+	if owner := d.byAddr[t.addr]; owner == nil || t.reached || !owner.speaksFrom(t.addr) {
+		d.byAddr[t.addr] = p
+	}
 }
 
 // dropPath forgets a proven place. Its address goes on naming whoever else has proven it.

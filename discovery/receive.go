@@ -72,11 +72,12 @@ func (d *Discovery) hearPeer(p *peer, m *heard) wire.Drop {
 		return d.hearStranger(m)
 	}
 	t.heard = m.now
+	t.credit++
 	t.giveUpWaiting(m.now)
 	if !m.Challenge.IsZero() {
 		t.theirs = m.Challenge
 	}
-	blocked := p.blocked
+	blocked, reached := p.blocked, t.reached
 	if t.echoes(m) {
 		d.reach(p, t, m)
 	} else if m.broadcast && t.failed >= unicastFailures {
@@ -88,7 +89,7 @@ func (d *Discovery) hearPeer(p *peer, m *heard) wire.Drop {
 	if p.at == t.place {
 		p.blocked = t.blocked
 	}
-	if changed || p.blocked != blocked {
+	if changed || p.blocked != blocked || t.reached != reached {
 		d.tell(Changed, p)
 	}
 	d.reply(p, t, m)
@@ -132,6 +133,9 @@ func (d *Discovery) stillHere(p *peer, t *path, m *heard) {
 
 // confirm sends a proven peer an ANSWER, until it acknowledges one: our ACK may have got lost.
 func (d *Discovery) confirm(now time.Duration, p *peer, t *path) {
+	if !t.reached && t.credit == 0 {
+		return
+	}
 	t.answered, t.waiting = now, true
 	d.unicast(now, d.link(t.iface), t, wire.TypeAnswer, p.instance, t.theirs)
 }
@@ -139,6 +143,7 @@ func (d *Discovery) confirm(now time.Duration, p *peer, t *path) {
 // reach notes that the peer echoed what was asked at t alone: unicast goes through, and it has proven us too.
 func (d *Discovery) reach(p *peer, t *path, m *heard) {
 	t.reached, t.waiting, t.blocked, t.failed, t.confirmAt = true, false, false, 0, never
+	d.name(p, t)
 	if t.askedOnce && !m.broadcast {
 		p.rtt = m.now - t.askedAt
 		t.askedOnce = false

@@ -32,11 +32,14 @@ func (d *Discovery) meet(m *heard) *stranger {
 	}
 	d.strangers = append(d.strangers, s)
 	s.heard, s.theirs = m.now, m.Challenge
+	s.credit++
 	return s
 }
 
 // newPath is a place at which nothing was said yet.
-func newPath(at place) path { return path{place: at, answered: never, confirmAt: never} }
+func newPath(at place) path {
+	return path{place: at, answered: never, confirmAt: never, credit: unreachedCredit}
+}
 
 // of tells whether m is of the stranger s.
 func (m *heard) of(s *stranger) bool {
@@ -131,6 +134,7 @@ func (d *Discovery) prove(m *heard) wire.Drop {
 		d.replace(p, m.Instance)
 	}
 	t := d.promote(p, m)
+	t.credit++
 	d.setStatus(p, Here)
 	switch {
 	case t.echoes(m):

@@ -118,7 +118,7 @@ func (d *Discovery) startProbing(now time.Duration, p *peer) {
 func (d *Discovery) probe(now time.Duration, p *peer) {
 	for _, t := range p.paths {
 		l := d.link(t.iface)
-		if t.blocked {
+		if t.blocked || !t.reached {
 			d.broadcast(now, l, wire.Presence{Type: wire.TypeProbe, To: p.instance})
 		} else {
 			d.unicast(now, l, t, wire.TypeProbe, p.instance, wire.Challenge{})
@@ -158,9 +158,12 @@ func (d *Discovery) advancePaths(now time.Duration, p *peer) {
 			d.due(t.confirmAt)
 			continue
 		}
+		t.confirmAt = never
+		if t.credit == 0 {
+			continue // until we hear from there again
+		}
 		d.confirm(now, p, t)
 		t.confirms++
-		t.confirmAt = never
 		if t.confirms < confirmMax {
 			t.confirmAt = now + confirmMin + time.Duration(t.confirms)*between(d.cfg.Rand, 0, confirmSpan)
 			d.due(t.confirmAt)

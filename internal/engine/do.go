@@ -89,6 +89,9 @@ func (c Leave) do(e *Engine, now Now, token uint64) {
 	}
 	e.flush(now)
 	e.forget(r)
+	for _, s := range r.scopes {
+		e.out.Forget = append(e.out.Forget, s.id)
+	}
 	e.discovery.SetRooms(now.Mono, e.roomNames())
 	e.answer(token, Reply{})
 }

@@ -22,6 +22,7 @@ import (
 const (
 	maxRooms   = 256              // Join fails: every datagram is tried against the tag of each
 	maxScopes  = 8                // of one room; the network left longest ago is forgotten
+	maxKnown   = 2048             // members of a scope by whom its network is known again; later ones do not count
 	maxWindows = 4096             // replay windows; those of strangers are forgotten together
 	maxSent    = 256              // datagrams that a CUT can still name
 	maxStoring = 1024             // own posts on their way to the store; Say answers ErrBusy
@@ -82,10 +83,10 @@ type Engine struct {
 	budget    budget
 	cutAt     time.Duration // before which no CUT is sent
 	ownHeard  map[int]time.Duration
-	saying    map[record.ID]uint64 // token of the Do that waits for it to be stored
-	storing   map[uint64]*scope    // by token of a Store
-	loading   map[uint64]*scope    // by token of a Load
-	absorbing map[uint64]*scope    // what a Load brings goes into this scope
+	saying    map[record.ID]uint64  // token of the Do that waits for it to be stored
+	storing   map[uint64]*scope     // by token of a Store
+	loading   map[uint64]*scope     // by token of a Load
+	absorbing map[uint64]absorption // what a Load brings goes into this scope
 	lastToken uint64
 	readOnly  error
 	out       Output
@@ -107,7 +108,7 @@ func New(now Now, cfg Config) (*Engine, error) {
 		cfg: cfg, id: cfg.Key.ID(), nonces: n,
 		rooms: map[identity.RoomName]*room{}, windows: map[speaker]*seal.Window{}, ownHeard: map[int]time.Duration{},
 		saying: map[record.ID]uint64{}, storing: map[uint64]*scope{},
-		loading: map[uint64]*scope{}, absorbing: map[uint64]*scope{},
+		loading: map[uint64]*scope{}, absorbing: map[uint64]absorption{},
 	}
 	e.discovery = discovery.New(discovery.Config{
 		Self: e.id, Instance: cfg.Instance, Rand: cfg.Timing, Nick: cfg.Nick,
@@ -194,11 +195,12 @@ func (e *Engine) Stored(now Now, token uint64, records []*record.Record, floors 
 
 // Loaded brings what Output.Load asked for under token.
 func (e *Engine) Loaded(now Now, token uint64, records []*record.Record) {
-	if into := e.absorbing[token]; into != nil {
+	if a := e.absorbing[token]; a.into != nil {
 		delete(e.absorbing, token)
 		for _, rec := range records {
-			into.chat.Record(now, rec)
+			a.into.chat.Record(now, rec)
 		}
+		e.out.Forget = append(e.out.Forget, a.from)
 	} else if s := e.loading[token]; s != nil {
 		delete(e.loading, token)
 		s.chat.Loaded(now, s.loads[token], records)

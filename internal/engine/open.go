@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"net/netip"
 
 	"bcast/identity"
@@ -139,9 +140,9 @@ func (o *Opener) openProven(op *Opened, keys *seal.Room, inner []byte) error {
 	}
 	switch f := frame.(type) {
 	case wire.Record:
-		op.record, err = record.Parse(keys.ID, f.Bytes)
+		op.record, err = record.Parse(keys.ID, bytes.Clone(f.Bytes)) // without the padding: it is kept for long
 	case wire.Head:
-		op.record, err = record.ParseHead(keys.ID, f.Bytes)
+		op.record, err = record.ParseHead(keys.ID, bytes.Clone(f.Bytes))
 	case wire.Frag:
 		op.frag = f
 		return nil // proven when it is whole

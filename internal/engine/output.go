@@ -18,6 +18,7 @@ type Output struct {
 	Send    []Send
 	Replies []Reply
 	Events  []Event
+	Forget  []ScopeID // what was stored of these is not needed any more
 }
 
 // ScopeID names one room on one set of networks: the unit of storing.

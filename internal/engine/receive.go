@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/netip"
 	"slices"
 
 	"bcast/chat"
@@ -66,7 +67,7 @@ func (e *Engine) receivePresence(now Now, op Opened) wire.Drop {
 			e.heardOwn(now, d)
 			return wire.DropOwn
 		}
-		return e.receiveTwin(p)
+		return e.receiveTwin(now, p, d.From)
 	}
 	if !p.To.IsZero() && p.To != e.cfg.Instance {
 		return wire.DropNotForUs
@@ -86,8 +87,14 @@ func (e *Engine) receivePresence(now Now, op Opened) wire.Drop {
 }
 
 // receiveTwin notices that our own key speaks from another run: a copied home, or our own past being replayed.
-func (e *Engine) receiveTwin(p *wire.Presence) wire.Drop {
-	if p.Instance.Boot < e.cfg.Instance.Boot || !p.Verify(e.cfg.Verify) {
+func (e *Engine) receiveTwin(now Now, p *wire.Presence, from netip.AddrPort) wire.Drop {
+	if p.Instance.Boot < e.cfg.Instance.Boot {
+		return wire.DropOwn
+	}
+	if !e.discovery.Admit(now.Mono, p.Key, from) {
+		return wire.DropBudget
+	}
+	if !p.Verify(e.cfg.Verify) {
 		return wire.DropOwn
 	}
 	who := speaker{e.id, p.Instance}
@@ -228,9 +235,6 @@ func (e *Engine) takeChat(now Now, r *room, s *scope) {
 		e.out.Store = append(e.out.Store, store)
 		for _, rec := range out.Store {
 			s.feeds[rec.Header.Feed] = rec.Header.Seq
-			if id := rec.Header.Feed.Author.ID(); id != e.id {
-				s.members[id] = true
-			}
 		}
 	}
 	for _, l := range out.Load {

@@ -28,7 +28,7 @@ type room struct {
 type scope struct {
 	id       ScopeID
 	networks map[NetworkID]bool
-	members  map[identity.DeviceID]bool // whoever took part here, with an address that was proven or a record
+	members  map[identity.DeviceID]bool // whoever was here and named the room; at most maxKnown
 	chat     *chat.Room
 	loads    map[uint64]uint64 // the room's token of each of our Loads
 	feeds    map[record.Feed]uint64
@@ -115,11 +115,12 @@ func (e *Engine) newScope(now Now, r *room) *scope {
 		ID: record.RoomID(r.keys.ID), Key: e.cfg.Key, RecvBuffer: e.cfg.RecvBuffer, Epoch: e.cfg.Timing.Uint64(),
 		Rand: e.cfg.Timing, Verify: e.cfg.Verify, Fingerprint: r.keys.Fingerprint,
 	})
-	r.scopes = append(r.scopes, s)
-	if len(r.scopes) > maxScopes {
-		r.scopes = slices.Delete(r.scopes, maxScopes-1, maxScopes)
-		r.scopes[maxScopes-1] = s
+	if len(r.scopes) >= maxScopes {
+		last := len(r.scopes) - 1
+		e.out.Forget = append(e.out.Forget, r.scopes[last].id)
+		r.scopes = r.scopes[:last]
 	}
+	r.scopes = append(r.scopes, s)
 	if !e.Watching() {
 		join := record.Post{Kind: record.KindJoin, Nick: e.cfg.Nick}
 		if _, err := s.chat.Say(now, []record.Post{join}, false); err != nil {
@@ -170,7 +171,7 @@ func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
 		return
 	}
 	inRoom := slices.Contains(p.Rooms, r.name)
-	if inRoom {
+	if inRoom && p.Reached && len(s.members) < maxKnown {
 		s.members[p.ID] = true
 	}
 	s.chat.Present(now, chat.Peer{ID: p.ID, RecvBuffer: p.RecvBuffer, Wifi: p.Wifi, InRoom: inRoom})
@@ -215,6 +216,12 @@ func (e *Engine) metAgain(r *room, of, at *scope) int {
 // precedes tells which of two scopes is the older one: into that the other goes.
 func (e *Engine) precedes(a, b *scope) bool { return a.id < b.id }
 
+// absorption is a scope on its way into another.
+type absorption struct {
+	from ScopeID
+	into *scope
+}
+
 // absorb has everything that was stored in one scope taken into another.
 func (e *Engine) absorb(from, into *scope) {
 	load := Load{Token: e.token(), Scope: from.id}
@@ -225,7 +232,7 @@ func (e *Engine) absorb(from, into *scope) {
 	for id := range from.members {
 		into.members[id] = true
 	}
-	e.absorbing[load.Token] = into
+	e.absorbing[load.Token] = absorption{from.id, into}
 	e.out.Load = append(e.out.Load, load)
 }
 

@@ -30,12 +30,16 @@ func (e *Engine) post(now Now, r *room, s *scope, send chat.Send) {
 	}
 	p, known := e.discovery.Peer(send.To)
 	switch {
-	case send.To.IsZero() || known && p.UnicastBlocked:
+	case send.To.IsZero() || known && byBroadcast(p):
 		e.budget.queue(outgoing{r.name, s, send})
 	case known:
 		e.sendTo(p, r, s, send)
 	}
 }
+
+// byBroadcast tells whether what is for a peer goes to all: no unicast reaches it, or it has not echoed yet what was
+// sent to its address alone, so that the address may be another's.
+func byBroadcast(p discovery.Peer) bool { return p.UnicastBlocked || !p.Reached }
 
 // sendTo sends a frame to one member, if it is in reach of the scope.
 func (e *Engine) sendTo(p discovery.Peer, r *room, s *scope, send chat.Send) {
@@ -45,7 +49,7 @@ func (e *Engine) sendTo(p discovery.Peer, r *room, s *scope, send chat.Send) {
 	limit := min(wire.MaxDatagram, max(p.RecvBuffer, wire.MinDatagram))
 	out := Send{To: p.Addr, Iface: p.Iface, Type: send.Frame.Type()}
 	out.Data = e.seal(r, send, p.Instance, limit)
-	if p.UnicastBlocked {
+	if byBroadcast(p) {
 		out.To = broadcastAddr
 		e.budget.spend(len(out.Data))
 	}

@@ -56,6 +56,8 @@ type Store interface {
 	// Append keeps records and tells which feeds begin later because of it.
 	Append(scope uint64, records []*record.Record) ([]record.Floor, error)
 	Load(scope uint64, spans []record.Span, ids []record.ID) ([]*record.Record, error)
+	// Forget drops all of a scope.
+	Forget(scope uint64)
 }
 
 // Config makes a Node.
@@ -209,7 +211,7 @@ func (n *Node) settle() {
 	for {
 		var out engine.Output
 		n.engine.Drain(&out)
-		if len(out.Store)+len(out.Load)+len(out.Send)+len(out.Replies)+len(out.Events) == 0 {
+		if len(out.Store)+len(out.Load)+len(out.Send)+len(out.Replies)+len(out.Events)+len(out.Forget) == 0 {
 			n.opener.Store(n.engine.Opener())
 			return
 		}
@@ -244,6 +246,9 @@ func (n *Node) carryOut(out *engine.Output) {
 			delete(n.waiting, r.Token)
 			waiting <- r
 		}
+	}
+	for _, scope := range out.Forget {
+		n.cfg.Store.Forget(uint64(scope))
 	}
 	for _, e := range out.Events {
 		if e.Kind == engine.CutEvent {

@@ -8,6 +8,6 @@
 // "Invariants"); at the end and at checkpoints it compares all members completely. The first violation ends the run and
 // names the seed that repeats it.
 //
-// Its invariant: the same seed gives the same trace, bit for bit. It opens no socket, reads no clock, starts no goroutine
-// and keeps nothing of one run for another.
+// Its invariant: the same seed gives the same trace, bit for bit. It opens no socket, reads no clock, starts no
+// goroutine and keeps nothing of one run for another.
 package sim

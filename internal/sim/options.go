@@ -89,7 +89,8 @@ func Draw(seed uint64) Options {
 // String names everything that was drawn.
 func (o Options) String() string {
 	return fmt.Sprintf("seed %d: %d devices, %.1f %% loss, %.1f %% doubled, %.1f %% held back by %v, "+
-		"%.2f %% damaged, delay %v, Wi-Fi %v (DTIM %v, %.1f %% in bursts), %d small, %.2f posts/s up to %d B, a fault every %v until %v of %v, "+
+		"%.2f %% damaged, delay %v, Wi-Fi %v (DTIM %v, %.1f %% in bursts), %d small, "+
+		"%.2f posts/s up to %d B, a fault every %v until %v of %v, "+
 		"%.0f %% late, gateway %v, echo %v, storing %v, starting within %v, real AEAD %v, real checks %v",
 		o.Seed, o.Nodes, 100*o.Loss, 100*o.Duplicate, 100*o.Reorder, o.ReorderBy, 100*o.Corrupt, o.Delay,
 		o.Wifi, o.DTIM, 100*o.Bursty, o.Small, o.Posts, o.Largest, o.Faults, o.Heal, o.Duration,

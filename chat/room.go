@@ -124,10 +124,10 @@ type Room struct {
 	tail      tail
 	receipts  map[*feed]time.Duration // when to tell the author of each what is stored of it
 	awaited   []*awaited
-	levels    map[identity.DeviceID]uint64 // how far each member has our own feed
+	levels    map[identity.DeviceID]uint64     // how far each member has our own feed
 	differing map[identity.DeviceID]difference // whose digests differ from ours
-	served    map[identity.DeviceID]*served // what each member may still be sent of repairs
-	compared  time.Duration                 // when a comparison by ranges was last begun
+	served    map[identity.DeviceID]*served    // what each member may still be sent of repairs
+	compared  time.Duration                    // when a comparison by ranges was last begun
 	token     uint64
 	topOrder  uint64  // of what was shown
 	maxOrder  uint64  // of what was stored

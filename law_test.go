@@ -38,6 +38,7 @@ var law = map[string]struct {
 		"the loop takes a Link and a Store that it declares itself"},
 	"internal/control":             {[]string{"chat", "discovery", "identity"}, "a face knows what came through API, no more"},
 	"internal/control/controltest": {[]string{"internal/control"}, "a participant without a network"},
+	"internal/fuzztest":            {nil, "measuring knows nothing of what it measures"},
 	"internal/doctor":              {[]string{"internal/control"}, "judging needs facts, and those come through API"},
 	".": {[]string{"chat", "discovery", "identity", "internal/control", "internal/engine", "internal/history",
 		"internal/home", "internal/lan", "internal/node", "internal/record", "internal/wire"},

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"bcast/internal/fuzztest"
 )
 
 // goldenNames are those in the golden presence datagrams: names as others send them.
@@ -35,15 +36,6 @@ func goldenNames(f *testing.F) (nicks, rooms []string) {
 	return nicks, rooms
 }
 
-// allocated is how many bytes f takes.
-func allocated(f func()) int {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return int(after.TotalAlloc - before.TotalAlloc)
-}
-
 func FuzzNick(f *testing.F) {
 	nicks, rooms := goldenNames(f)
 	for _, s := range append(nicks, rooms...) {
@@ -56,7 +48,7 @@ func FuzzNick(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		var n Nick
 		var err error
-		if got := allocated(func() { n, err = ParseNick(s) }); got > 16*len(s)+16<<10 {
+		if got := fuzztest.Allocated(func() { n, err = ParseNick(s) }); got > 16*len(s)+16<<10 {
 			t.Errorf("%d bytes taken for %d", got, len(s))
 		}
 		made := NickFrom(s)

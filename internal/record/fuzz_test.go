@@ -6,10 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 
+	"bcast/internal/fuzztest"
 	"bcast/internal/seal"
 )
 
@@ -45,15 +45,6 @@ func goldenRecords(f *testing.F) [][]byte {
 	return all
 }
 
-// allocated is how many bytes f takes.
-func allocated(f func()) int {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return int(after.TotalAlloc - before.TotalAlloc)
-}
-
 func FuzzRecord(f *testing.F) {
 	for _, b := range goldenRecords(f) {
 		f.Add(b)
@@ -64,7 +55,7 @@ func FuzzRecord(f *testing.F) {
 		before := bytes.Clone(b)
 		var r *Record
 		var err error
-		if got := allocated(func() { r, err = Parse(lobby, b) }); got > 8*len(b)+4<<10 {
+		if got := fuzztest.Allocated(func() { r, err = Parse(lobby, b) }); got > 8*len(b)+4<<10 {
 			t.Errorf("%d bytes taken for %d", got, len(b))
 		}
 		head, rest, headErr := ParseHeadPrefix(lobby, b)
@@ -102,7 +93,7 @@ func FuzzPosts(f *testing.F) {
 		}
 		var posts []Post
 		var err error
-		if got := allocated(func() { posts, err = DecodePosts(b) }); got > 8*len(b)+32<<10 {
+		if got := fuzztest.Allocated(func() { posts, err = DecodePosts(b) }); got > 8*len(b)+32<<10 {
 			t.Errorf("%d bytes taken for %d", got, len(b))
 		}
 		if err != nil {

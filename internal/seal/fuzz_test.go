@@ -5,9 +5,10 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
+
+	"bcast/internal/fuzztest"
 )
 
 // goldenDatagrams are the datagrams of the golden vectors.
@@ -42,15 +43,6 @@ func goldenDatagrams(f *testing.F) [][]byte {
 	return all
 }
 
-// allocated is how many bytes f takes.
-func allocated(f func()) int {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return int(after.TotalAlloc - before.TotalAlloc)
-}
-
 func FuzzUnseal(f *testing.F) {
 	for _, b := range goldenDatagrams(f) {
 		f.Add(b)
@@ -62,7 +54,7 @@ func FuzzUnseal(f *testing.F) {
 		var owned bool
 		var inner []byte
 		var err error
-		if got := allocated(func() {
+		if got := fuzztest.Allocated(func() {
 			owned = room.Owns(b)
 			inner, err = room.Unseal(b)
 		}); got > 2*len(b)+4<<10 {

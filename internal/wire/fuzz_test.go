@@ -2,21 +2,12 @@ package wire_test
 
 import (
 	"bytes"
-	"runtime"
 	"testing"
 
+	"bcast/internal/fuzztest"
 	"bcast/internal/seal"
 	"bcast/internal/wire"
 )
-
-// allocated is how many bytes f takes.
-func allocated(f func()) int {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return int(after.TotalAlloc - before.TotalAlloc)
-}
 
 func FuzzPresence(f *testing.F) {
 	for _, b := range seedsOf(f, "datagram") {
@@ -30,7 +21,7 @@ func FuzzPresence(f *testing.F) {
 		before := bytes.Clone(b)
 		var p *wire.Presence
 		var err error
-		if got := allocated(func() { p, err = wire.ParsePresence(b) }); got > 8*len(b)+16<<10 {
+		if got := fuzztest.Allocated(func() { p, err = wire.ParsePresence(b) }); got > 8*len(b)+16<<10 {
 			t.Errorf("%d bytes taken for %d", got, len(b))
 		}
 		if !bytes.Equal(b, before) {
@@ -79,7 +70,7 @@ func FuzzSigned(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typ byte, b []byte) {
 		var s *wire.Signed
 		var err error
-		if got := allocated(func() { s, err = wire.ParseSigned(wire.Type(typ), b) }); got > 8*len(b)+4<<10 {
+		if got := fuzztest.Allocated(func() { s, err = wire.ParseSigned(wire.Type(typ), b) }); got > 8*len(b)+4<<10 {
 			t.Errorf("%d bytes taken for %d", got, len(b))
 		}
 		if err != nil {
@@ -111,7 +102,7 @@ func FuzzFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typ byte, b []byte) {
 		var frame wire.Frame
 		var err error
-		if got := allocated(func() { frame, err = wire.ParseFrame(wire.Type(typ), b) }); got > 4<<10 {
+		if got := fuzztest.Allocated(func() { frame, err = wire.ParseFrame(wire.Type(typ), b) }); got > 4<<10 {
 			t.Errorf("%d bytes taken for %d", got, len(b))
 		}
 		if err != nil {

@@ -50,8 +50,9 @@ var law = map[string]struct {
 // doors are dependencies with one place that may use them.
 var doors = map[string][]string{
 	"golang.org/x/net/ipv4":           {"internal/lan"},
-	"golang.org/x/sys":                {"internal/lan", "internal/control"},
+	"golang.org/x/sys":                {"internal/lan"},
 	"github.com/urfave/cli":           {"cmd/bcast"},
+	"golang.org/x/text":               {"identity", "cmd/bcast"},
 	"golang.org/x/term":               {"cmd/bcast"},
 	"github.com/fxamacker/cbor":       {"internal/wire", "internal/record"},
 	"golang.org/x/crypto":             {"internal/seal"},

@@ -2,51 +2,15 @@ package record
 
 import (
 	"bytes"
-	"encoding/hex"
-	"os"
-	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"bcast/internal/fuzztest"
 	"bcast/internal/seal"
 )
 
-// goldenRecords are the encoded records of the golden vectors.
-func goldenRecords(f *testing.F) [][]byte {
-	files, _ := filepath.Glob("../wire/testdata/vectors/*.txt")
-	var all [][]byte
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for i, part := range strings.Split(string(text), "\n= ") {
-			body, isRecord := strings.CutPrefix(part, "record\n")
-			if i == 0 || !isRecord {
-				continue
-			}
-			var b []byte
-			for line := range strings.Lines(body) {
-				code, _, _ := strings.Cut(line, "#")
-				piece, err := hex.DecodeString(strings.Join(strings.Fields(code), ""))
-				if err != nil {
-					f.Fatalf("%s: %v", file, err)
-				}
-				b = append(b, piece...)
-			}
-			all = append(all, b)
-		}
-	}
-	if len(all) == 0 {
-		f.Fatal("no records in the golden vectors")
-	}
-	return all
-}
-
 func FuzzRecord(f *testing.F) {
-	for _, b := range goldenRecords(f) {
+	for _, b := range fuzztest.Golden(f, "../wire/testdata/vectors", "record") {
 		f.Add(b)
 		f.Add(b[:len(b)-1])
 	}
@@ -81,7 +45,7 @@ func FuzzRecord(f *testing.F) {
 
 func FuzzPosts(f *testing.F) {
 	lobby := RoomID(seal.PublicSecret("lobby").RoomID())
-	for _, b := range goldenRecords(f) {
+	for _, b := range fuzztest.Golden(f, "../wire/testdata/vectors", "record") {
 		if r, err := Parse(lobby, b); err == nil {
 			f.Add(r.Body)
 		}

@@ -2,49 +2,13 @@ package seal
 
 import (
 	"bytes"
-	"encoding/hex"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"bcast/internal/fuzztest"
 )
 
-// goldenDatagrams are the datagrams of the golden vectors.
-func goldenDatagrams(f *testing.F) [][]byte {
-	files, _ := filepath.Glob("../wire/testdata/vectors/*.txt")
-	var all [][]byte
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for i, part := range strings.Split(string(text), "\n= ") {
-			body, isDatagram := strings.CutPrefix(part, "datagram\n")
-			if i == 0 || !isDatagram {
-				continue
-			}
-			var b []byte
-			for line := range strings.Lines(body) {
-				code, _, _ := strings.Cut(line, "#")
-				piece, err := hex.DecodeString(strings.Join(strings.Fields(code), ""))
-				if err != nil {
-					f.Fatalf("%s: %v", file, err)
-				}
-				b = append(b, piece...)
-			}
-			all = append(all, b)
-		}
-	}
-	if len(all) == 0 {
-		f.Fatal("no datagrams in the golden vectors")
-	}
-	return all
-}
-
 func FuzzUnseal(f *testing.F) {
-	for _, b := range goldenDatagrams(f) {
+	for _, b := range fuzztest.Golden(f, "../wire/testdata/vectors", "datagram") {
 		f.Add(b)
 	}
 	room := openRoom(f, "lobby", 0)

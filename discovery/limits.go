@@ -44,8 +44,8 @@ const (
 	wifiBeat   = 8 * time.Second
 	wiredShare = 8
 	wifiShare  = 4
-	// beatJitter is ± 1/40, not more: 4.1 s until the latest BEAT, 0.1 s of grace, 0.2 s until the first PROBE and
-	// 0.5 s for all of them make 4.9 s, and a crash is to be seen within 5.
+	// beatJitter is ± 1/40, not more: 4.1 s until the latest BEAT, 0.1 s of grace, 0.1 s until the first PROBE and
+	// 0.5 s for all of them make 4.8 s, and a crash is to be seen within 5.
 	beatJitter = 40
 	// maxPromise bounds how long a peer can ask to be believed in: longer than the interval of 2048 hosts on Wi-Fi.
 	maxPromise = 10 * time.Minute
@@ -112,8 +112,9 @@ const (
 	wifiGrace  = 400 * time.Millisecond
 	// talking: a device heard this recently in rooms is not suspected for a BEAT that got lost.
 	talking = time.Second
-	// probeDelay spreads the suspicion of all peers, so that the first to ask asks for the others.
-	probeDelay = 200 * time.Millisecond
+	// probeDelay spreads the suspicion of all peers, so that the first to ask asks for the others; short, for a crash is
+	// to be seen within 5 s with some time to spare for a busy host.
+	probeDelay = 100 * time.Millisecond
 	// probeSpread is the time that a round of PROBEs takes. On Wi-Fi the answer waits for the access point's beacon: in
 	// the shorter time half of a round would go out before the answer to its first PROBE can be back.
 	probeSpread     = 500 * time.Millisecond

@@ -54,7 +54,7 @@ func TestLossEstimate(t *testing.T) {
 	}
 }
 
-// "A late one leads to k probes within 500 ms, begun after random 0–200 ms", and the peer is lost when none is answered:
+// "A late one leads to k probes within 500 ms, begun after random 0–100 ms", and the peer is lost when none is answered:
 // in one round, or in three on a link that is known to lose.
 func TestSilentPeerIsProbedAndLost(t *testing.T) {
 	for rounds, missed := range map[int]float64{1: 0, lossyRounds: 1} {

@@ -124,7 +124,7 @@ func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
 		}
 	}
 	if len(below) > 0 { // so that nobody asks for ever for what nobody has (R13)
-		r.send(from, Control, wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: below})
+		r.sendClaims(from, below)
 	}
 }
 

@@ -112,9 +112,7 @@ func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
 	}
 	r.compare(from, unequal...)
 	if more = more[:min(len(more), digestClaims)]; len(more) > 0 {
-		r.send(from, Control, wire.Digest{
-			Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: wireClaims(more),
-		})
+		r.sendClaims(from, wireClaims(more))
 	}
 }
 

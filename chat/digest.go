@@ -114,13 +114,18 @@ func (t *trickle) advance(now time.Duration, p *profile, rng *rand.Rand) (send b
 	return send
 }
 
-// sendDigest tells what is stored here: the sum of all, and the claims that changed last.
-func (r *Room) sendDigest(to identity.DeviceID) {
-	d := wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent))}
-	for i := len(r.recent) - 1; i >= 0 && len(d.Claims) < digestClaims; i-- {
-		d.Claims = append(d.Claims, r.recent[i].wireClaim())
+// sendDigest tells everyone what is stored here: the sum of all, and the claims that changed last.
+func (r *Room) sendDigest() {
+	var claims []wire.FeedClaim
+	for i := len(r.recent) - 1; i >= 0 && len(claims) < digestClaims; i-- {
+		claims = append(claims, r.recent[i].wireClaim())
 	}
-	r.send(to, Control, d)
+	r.sendClaims(identity.DeviceID{}, claims)
+}
+
+// sendClaims tells some claims beside the sum of all.
+func (r *Room) sendClaims(to identity.DeviceID, claims []wire.FeedClaim) {
+	r.send(to, Control, wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: claims})
 }
 
 // digest takes what another member has (R15). It learns of gaps from the claims, and where those agree and the sums do

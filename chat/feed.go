@@ -42,6 +42,11 @@ type holder struct {
 	vain int
 }
 
+// newFeed is a feed of which nothing but its short name is known.
+func newFeed(short record.ShortFeed) *feed {
+	return &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]*holder{}}
+}
+
 // feedOf is the room's state of a feed, made if there is room for it; else nil.
 func (r *Room) feedOf(id record.Feed) *feed {
 	if f := r.feeds[id]; f != nil {
@@ -53,7 +58,7 @@ func (r *Room) feedOf(id record.Feed) *feed {
 	}
 	f := r.short[short]
 	if f == nil || f.id != (record.Feed{}) {
-		f = &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]*holder{}}
+		f = newFeed(short)
 		if r.short[short] == nil { // of two feeds with one short name the first keeps it
 			r.short[short] = f
 		}
@@ -67,7 +72,7 @@ func (r *Room) feedOf(id record.Feed) *feed {
 func (r *Room) feedNamed(short record.ShortFeed) *feed {
 	f := r.short[short]
 	if f == nil && r.placeForFeed() {
-		f = &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]*holder{}}
+		f = newFeed(short)
 		r.short[short] = f
 	}
 	return f
@@ -107,10 +112,22 @@ func (r *Room) placeForFeed() bool {
 
 // drop forgets what is held of a feed behind its gap.
 func (r *Room) drop(f *feed) {
-	for _, rec := range f.held {
-		r.heldBytes -= len(rec.Bytes())
+	for seq := range f.held {
+		r.release(f, seq)
 	}
-	clear(f.held)
+}
+
+// hold keeps a record until all before it in its feed are accepted; release takes it out.
+func (r *Room) hold(f *feed, rec *record.Record) {
+	f.held[rec.Header.Seq] = rec
+	r.heldBytes += len(rec.Bytes())
+}
+
+func (r *Room) release(f *feed, seq uint64) *record.Record {
+	rec := f.held[seq]
+	delete(f.held, seq)
+	r.heldBytes -= len(rec.Bytes())
+	return rec
 }
 
 // prove notes that the author signed number seq.
@@ -143,12 +160,11 @@ func (r *Room) Record(now Now, rec *record.Record) {
 		r.parts.forget(rec)
 		return
 	}
-	if seq != f.next && !r.canHold(f, rec) {
+	if seq != f.next && !r.placeForRecord(f, rec) {
 		return
 	}
 	r.parts.forget(rec)
-	f.held[seq] = rec
-	r.heldBytes += len(rec.Bytes())
+	r.hold(f, rec)
 	r.accept(f)
 	r.noticeGap(now.Mono, f, true)
 }
@@ -165,9 +181,9 @@ func (r *Room) signed(f *feed, seq uint64) {
 	f.prove(seq)
 }
 
-// canHold tells whether a record that is not the next of its feed may wait behind the gap. When all feeds together hold
-// too much, the one that holds most starts anew.
-func (r *Room) canHold(f *feed, rec *record.Record) bool {
+// placeForRecord tells whether a record that is not the next of its feed may wait behind the gap. When all feeds
+// together hold too much, the one that holds most starts anew.
+func (r *Room) placeForRecord(f *feed, rec *record.Record) bool {
 	if len(f.held) >= maxAhead || f.next != 0 && rec.Header.Seq >= f.next+maxAhead {
 		return false
 	}
@@ -185,13 +201,8 @@ func (r *Room) canHold(f *feed, rec *record.Record) bool {
 
 // accept moves what is in order from held to the store.
 func (r *Room) accept(f *feed) {
-	for f.next != 0 {
-		rec := f.held[f.next]
-		if rec == nil {
-			return
-		}
-		delete(f.held, f.next)
-		r.heldBytes -= len(rec.Bytes())
+	for f.next != 0 && f.held[f.next] != nil {
+		rec := r.release(f, f.next)
 		if f.hasPrev && rec.Header.Prev != f.prev {
 			f.forked, f.claimed = true, f.next-1
 			return
@@ -216,10 +227,9 @@ func (r *Room) begin(f *feed, from identity.DeviceID, low uint64) {
 		return
 	}
 	f.next = low
-	for seq, rec := range f.held {
+	for seq := range f.held {
 		if seq < f.next || seq >= f.next+maxAhead {
-			r.heldBytes -= len(rec.Bytes())
-			delete(f.held, seq)
+			r.release(f, seq)
 		}
 	}
 	r.accept(f)

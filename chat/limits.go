@@ -4,17 +4,19 @@ import "time"
 
 // Limits: each with what happens when it is reached.
 const (
-	// maxFeeds bounds the feeds of a room; records of further ones are not kept. Each restart of a member without a
-	// durable store makes a feed.
+	// maxFeeds bounds the feeds of a room. Reached, those of which nothing is stored make place; if there are none,
+	// records of further feeds are not kept. Each restart of a member without a durable store makes a feed.
 	maxFeeds = 4096
 	// maxAhead is how far beyond a gap records of a feed are held; what is further ahead is asked for again later.
 	maxAhead = 1024
-	// maxHeldBytes bounds all records held behind gaps in a room; reached, further ones are asked for again later.
+	// maxHeldBytes bounds all records held behind gaps in a room; reached, the feed that holds most drops what it holds
+	// and asks for it again later.
 	maxHeldBytes = 4 << 20
 	// maxAssemblies and assemblyLife bound reassembly: a new record pushes out the one that was quiet longest.
 	maxAssemblies = 64
 	assemblyLife  = 10 * time.Second
-	// maxHolders is how many members are remembered as having a feed: enough to ask, whoever goes away.
+	// maxHolders is how many members are remembered as having of a feed what we lack; reached, the one asked in vain most
+	// often makes place.
 	maxHolders = 16
 	// maxAnswers bounds the records queued to be answered. The asker asks again for the rest.
 	maxAnswers = 4096

@@ -179,7 +179,7 @@ func (r *Room) Advance(now Now) {
 	r.sendAsks(now.Mono)
 	r.sendReceipts(now.Mono)
 	if r.trickle.advance(now.Mono, r.profile, r.cfg.Rand) {
-		r.sendDigest(identity.DeviceID{})
+		r.sendDigest()
 	}
 }
 

@@ -30,8 +30,7 @@ func (r *Room) Say(now Now, posts []record.Post, ack bool) (record.ID, error) {
 	rec := record.Sign(r.cfg.Key, r.cfg.ID, []record.Draft{{Header: h, Body: body}})[0]
 	r.maxOrder = h.Order
 	r.own.prove(h.Seq)
-	r.own.held[h.Seq] = rec
-	r.heldBytes += len(rec.Bytes())
+	r.hold(r.own, rec)
 	r.accept(r.own)
 	if ack {
 		r.await(rec)

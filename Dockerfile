@@ -6,12 +6,15 @@ ARG GOPROXY
 WORKDIR /out/home/bcast
 WORKDIR /src
 COPY go.mod go.sum ./
+COPY third_party third_party
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /out/bcast ./cmd/bcast
 
 FROM scratch
 COPY --from=build /out/bcast /usr/local/bin/bcast
+# Whom to believe when a hook calls an https address.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build --chown=65532:65532 /out/home /home
 USER 65532:65532
 # Mount a volume at /home/bcast to keep key and rooms; the directory below it is made by bcast, for its eyes only.

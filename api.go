@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"bcast/discovery"
 	"bcast/identity"
 	"bcast/internal/control"
 	"bcast/internal/engine"
+	"bcast/internal/history"
 	"bcast/internal/node"
 	"bcast/internal/record"
 )
@@ -24,13 +24,18 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	var s Status
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, c node.Counters) {
 		id, nick, instance := e.Own()
+		pace := c.Pace(now.Mono)
 		s = Status{
 			ID: id.String(), Nick: string(nick), Tag: id.Tag(), Instance: instance.String(),
 			UptimeS: n.node.Uptime().Seconds(), Home: n.cfg.Home, Port: n.cfg.Port, Unicast: n.lan.UnicastPort(),
-			RecvBuffer: n.cfg.RecvBuffer, Watch: e.Watching(), Peers: e.Present(), Rooms: n.roomNouns(now, e),
-			Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops), Sent: typeCounts(c.Sent),
-			Received: typeCounts(c.Received), SentBytes: c.SentBytes, Interfaces: n.interfaceNouns(clock{now}, e),
+			RecvBuffer: n.cfg.RecvBuffer, RecvQueue: n.lan.QueueBytes(), Watch: e.Watching(), Peers: e.Present(),
+			Rooms: n.roomNouns(now, e), Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops),
+			Sent: byType(c.Sent), Received: byType(c.Received), SentBytes: c.SentBytes,
+			Rates: byType(pace.Sent), BytesPerSecond: pace.Bytes, Interfaces: n.interfaceNouns(clock{now}, e),
 			EventID: n.events.newest(),
+		}
+		if err := e.StoreFailure(); err != nil {
+			s.Problems = append(s.Problems, readOnlyProblem(err))
 		}
 		for reason, count := range n.lan.Drops() {
 			if count > 0 {
@@ -38,15 +43,23 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			}
 		}
 	})
-	s.Problems = problems(s)
+	if err == nil {
+		n.bulk.addDrops(s.Drops)
+	}
+	s.Files = n.fileCounts()
+	s.Problems = append(s.Problems, problems(s, n.askedRooms())...)
 	return s, err
 }
 
 func (n *Node) interfaceNouns(c clock, e *engine.Engine) []Interface {
 	nouns := []Interface{}
-	for _, i := range n.lan.Interfaces() {
+	for _, i := range n.interfaces() {
 		noun := interfaceNoun(i)
-		if at, heard := e.OwnHeard(i.Index); heard {
+		index := i.Index
+		if !i.Four {
+			index |= six
+		}
+		if at, heard := e.OwnHeard(index); heard {
 			t := c.at(at)
 			noun.OwnHeard = &t
 		}
@@ -75,7 +88,7 @@ func cutSources(e *engine.Engine, by map[netip.AddrPort]uint64) []control.CutSou
 }
 
 // problems says what a person should know of s.
-func problems(s Status) []string {
+func problems(s Status, asked int) []string {
 	var all []string
 	if s.Watch {
 		all = append(all, fmt.Sprintf("the receive buffer of %d bytes is too small to take part: this node only watches",
@@ -83,6 +96,15 @@ func problems(s Status) []string {
 	}
 	if !slices.ContainsFunc(s.Interfaces, func(i Interface) bool { return i.Used }) {
 		all = append(all, "no network interface can be used now")
+	}
+	for _, r := range s.Rooms {
+		if r.ShutOut {
+			all = append(all, fmt.Sprintf("a member shut this device out of %s", r.Name))
+		}
+	}
+	if asked >= maxAsked {
+		all = append(all, fmt.Sprintf(
+			"%d direct rooms that others opened wait for an answer: no more are taken; leave some", maxAsked))
 	}
 	return all
 }
@@ -101,7 +123,7 @@ func (n *Node) Config(ctx context.Context) ([]Setting, error) {
 	values := [][2]string{
 		{"nick", nick}, {"iface", strings.Join(n.cfg.Ifaces, ",")}, {"port", strconv.Itoa(n.cfg.Port)},
 		{"recv-buffer", strconv.Itoa(n.cfg.RecvBuffer)}, {"room", strings.Join(n.cfg.Rooms, ",")},
-		{"broadcast-budget", budget},
+		{"link", n.cfg.Link}, {"mdns", n.cfg.MDNS}, {"broadcast-budget", budget}, {"durability", n.cfg.Durability},
 	}
 	settings := make([]Setting, len(values))
 	for i, v := range values {
@@ -114,9 +136,9 @@ func (n *Node) Config(ctx context.Context) ([]Setting, error) {
 func (n *Node) Peers(ctx context.Context) ([]Peer, error) {
 	peers := []Peer{}
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) {
-		names := n.ifaceNames()
+		names, sight := n.ifaceNames(), n.sight(e)
 		for _, p := range e.Peers() {
-			peers = append(peers, peerNoun(clock{now}, names, p))
+			peers = append(peers, peerNoun(clock{now}, names, sight, p))
 		}
 	})
 	return peers, err
@@ -124,8 +146,8 @@ func (n *Node) Peers(ctx context.Context) ([]Peer, error) {
 
 func (n *Node) ifaceNames() map[int]string {
 	names := map[int]string{}
-	for _, i := range n.lan.Interfaces() {
-		names[i.Index] = i.Name
+	for _, i := range n.interfaces() {
+		names[i.Index], names[i.Index|six] = i.Name, i.Name
 	}
 	return names
 }
@@ -139,10 +161,18 @@ func (n *Node) Rooms(ctx context.Context) ([]Room, error) {
 
 func (n *Node) roomNouns(now engine.Now, e *engine.Engine) []Room {
 	nouns := []Room{}
+	sight := n.sight(e)
 	for _, r := range e.Rooms(now) {
 		noun := Room{
-			Name: string(r.Name), Public: true, Members: len(r.Members), Posts: r.Stored, Missing: r.Missing,
-			DatagramLimit: r.Limit,
+			Name: string(r.Name), Public: !r.Private, Members: len(r.Members), Posts: r.Stored, Missing: r.Missing,
+			DatagramLimit: r.Limit, Ephemeral: r.Ephemeral, Topic: r.Topic, ShutOut: r.Out,
+			Direct: sight.title(e, r.Name, r.Direct),
+		}
+		if keep := r.Retention; !r.Ephemeral && keep != (record.Retention{}) {
+			noun.Retention = &Retention{Count: keep.Count, Bytes: keep.Bytes}
+			if keep.Age > 0 {
+				noun.Retention.Age = keep.Age.String()
+			}
 		}
 		for _, m := range r.Members {
 			if here(presenceOf(e, m.ID)) {
@@ -157,50 +187,19 @@ func (n *Node) roomNouns(now engine.Now, e *engine.Engine) []Room {
 	return nouns
 }
 
-func here(presence string) bool {
-	return presence == "self" || presence == discovery.Here.String() || presence == discovery.Suspect.String()
-}
-
-// Join makes this device a member of a public room, named as people write it.
-func (n *Node) Join(ctx context.Context, room string) (Joined, error) {
-	name, err := identity.ParseRoomName(room)
-	if err != nil {
-		return Joined{}, invalid(err, "")
-	}
-	reply, err := n.node.Do(ctx, engine.Join{Room: name})
-	if err != nil {
-		return Joined{}, failure(err)
-	}
-	joined := Joined{Room: string(name), New: reply.New}
-	return joined, n.rememberRooms(func(rooms []identity.RoomName) []identity.RoomName {
-		if slices.Contains(rooms, name) {
-			return rooms
-		}
-		return append(rooms, name)
-	})
-}
-
-// Leave ends membership: the room's posts are forgotten here.
-func (n *Node) Leave(ctx context.Context, room string) error {
-	name, err := identity.ParseRoomName(room)
-	if err != nil {
-		return invalid(err, "")
-	}
-	if _, err := n.node.Do(ctx, engine.Leave{Room: name}); err != nil {
-		return roomFailure(err, room)
-	}
-	return n.rememberRooms(func(rooms []identity.RoomName) []identity.RoomName {
-		return slices.DeleteFunc(rooms, func(r identity.RoomName) bool { return r == name })
-	})
-}
+func here(presence string) bool { return presence == "self" || control.Here(presence) }
 
 // Members lists who is a member of a joined room, this device first.
 func (n *Node) Members(ctx context.Context, room string) ([]Member, error) {
 	members := []Member{}
 	err := n.viewRoom(ctx, room, func(now engine.Now, e *engine.Engine, r engine.RoomState) error {
+		sight := n.sight(e)
 		for _, m := range r.Members {
+			nick := e.Nick(r.Name, m.ID)
 			noun := Member{
-				ID: m.ID.String(), Nick: string(e.Nick(r.Name, m.ID)), Tag: m.ID.Tag(), Status: presenceOf(e, m.ID),
+				Tagged: sight.tagged(m.ID, nick), Verified: sight.trust.pinned(m.ID), Blocked: sight.trust.blocks(m.ID),
+				Away: m.Away,
+				ID:   m.ID.String(), Nick: string(nick), Tag: m.ID.Tag(), Status: presenceOf(e, m.ID),
 				LastSeen: m.Heard.UTC(),
 			}
 			if p, known := e.Peer(m.ID); known {
@@ -227,9 +226,16 @@ func (n *Node) Nick(ctx context.Context, nick string) error {
 	if err != nil {
 		return invalid(err, "")
 	}
-	if _, err := n.node.Do(ctx, engine.SetNick{Nick: name}); err != nil {
-		return failure(err)
+	if err := n.rememberNick(name); err != nil { // first: what is not remembered is not changed either
+		return err
 	}
+	if _, err = n.node.Do(ctx, engine.SetNick{Nick: name}); err == nil {
+		n.announceSelf(nick)
+	}
+	return failure(err)
+}
+
+func (n *Node) rememberNick(name identity.Nick) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.home == nil {
@@ -241,162 +247,18 @@ func (n *Node) Nick(ctx context.Context, nick string) error {
 	return nil
 }
 
-// Say posts to a joined room.
-func (n *Node) Say(ctx context.Context, say Say) (Said, error) {
-	name, err := identity.ParseRoomName(say.Room)
-	if err != nil {
-		return Said{}, invalid(err, "")
-	}
-	if err := control.CheckText(say.Text); err != nil {
-		return Said{}, err
-	}
-	kind, err := sayKind(say)
-	if err != nil {
-		return Said{}, err
-	}
-	if n.cfg.RecvBuffer < minTakingPart {
-		return Said{}, control.NewError(control.CodeUnsupported, nil,
-			"this node only watches: its receive buffer is too small",
-			fmt.Sprintf("start it with --recv-buffer %d or more", minTakingPart))
-	}
-	before := n.events.after(ctx, "")
-	wait := say.Wait == "all"
-	reply, err := n.node.Do(ctx, engine.Say{Room: name, Posts: []record.Post{{Kind: kind, Text: say.Text}}, Ack: wait})
-	if err != nil {
-		return Said{}, roomFailure(err, say.Room)
-	}
-	said := Said{ID: record.Ref{Record: reply.Record}.String(), Members: reply.Members, Have: reply.Have}
-	if wait {
-		return n.awaitReceipts(ctx, said, before)
-	}
-	return said, nil
-}
-
-// minTakingPart is the smallest receive buffer in bytes that can take part in rooms.
-const minTakingPart = 512
-
-func sayKind(say Say) (record.Kind, error) {
-	switch {
-	case say.Wait != "" && say.Wait != "none" && say.Wait != "all":
-		return 0, control.NewError(control.CodeInvalid, nil, fmt.Sprintf("wait %q is neither all nor none", say.Wait), "")
-	case say.Kind == "" || say.Kind == record.KindText.String():
-		return record.KindText, nil
-	case say.Kind == record.KindAction.String():
-		return record.KindAction, nil
-	}
-	return 0, control.NewError(control.CodeInvalid, nil, fmt.Sprintf("kind %q is neither text nor action", say.Kind), "")
-}
-
-// awaitReceipts waits until the members that were here have the post, or ctx ends.
-func (n *Node) awaitReceipts(ctx context.Context, said Said, events iter.Seq2[Event, error]) (Said, error) {
-	if said.Have >= said.Members {
-		return said, nil
-	}
-	for e := range events {
-		if e.Receipt != nil && e.Receipt.Post == said.ID {
-			if said.Have = e.Receipt.Have; said.Have >= said.Members {
-				return said, nil
-			}
-		}
-	}
-	return said, control.NewError(control.CodeTimeout, ctx.Err(),
-		fmt.Sprintf("%d of %d members have the post", said.Have, said.Members), "they get it when they are reached")
-}
-
-// Posts returns posts of a joined room in the room's order, which is the same on every member.
-func (n *Node) Posts(ctx context.Context, room string, query PostQuery) ([]Post, error) {
-	if query.Limit < 0 {
-		return nil, control.NewError(control.CodeInvalid, nil, "limit: below zero", "")
-	}
-	posts := []Post{}
-	err := n.viewRoom(ctx, room, func(_ engine.Now, e *engine.Engine, r engine.RoomState) error {
-		scopes := make([]uint64, len(r.Scopes))
-		for i, s := range r.Scopes {
-			scopes[i] = uint64(s)
-		}
-		records, err := n.store.All(scopes...)
-		if err != nil {
-			return err
-		}
-		said := map[int64]bool{} // our own posts, by their time: on two networks at once they are said in two scopes
-		self, _, _ := e.Own()
-		for _, rec := range records {
-			if rec.Header.Feed.Author.ID() == self {
-				if said[rec.Header.Wall] {
-					continue
-				}
-				said[rec.Header.Wall] = true
-			}
-			posts = append(posts, recordPosts(e, r.Name, rec)...)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if posts, err = since(posts, query.Since); err != nil {
-		return nil, err
-	}
-	if query.Limit > 0 && len(posts) > query.Limit {
-		posts = posts[len(posts)-query.Limit:]
-	}
-	return posts, nil
-}
-
-func recordPosts(e *engine.Engine, room identity.RoomName, rec *record.Record) []Post {
-	said, err := record.DecodePosts(rec.Body)
-	if err != nil {
-		return nil // what its author garbled shows nothing
-	}
-	var posts []Post
-	for i, p := range said {
-		if noun, ok := postNoun(e, room, rec, i, p); ok {
-			posts = append(posts, noun)
-		}
-	}
-	return posts
-}
-
-// since is what follows a post, named by its id or a unique prefix of at least four characters, or what was said
-// within a duration.
-func since(posts []Post, mark string) ([]Post, error) {
-	if mark == "" {
-		return posts, nil
-	}
-	if d, err := time.ParseDuration(mark); err == nil {
-		from := time.Now().Add(-d)
-		return slices.DeleteFunc(posts, func(p Post) bool { return p.Time.Before(from) }), nil
-	}
-	found := -1
-	for i, p := range posts {
-		if p.ID != mark && (len(mark) < minPrefix || !strings.HasPrefix(p.ID, mark)) {
-			continue
-		}
-		if found >= 0 && p.ID != mark {
-			return nil, control.NewError(control.CodeAmbiguous, nil, fmt.Sprintf("post %q: more than one begins so", mark),
-				"give more of the id")
-		}
-		found = i
-	}
-	if found < 0 {
-		return nil, control.NewError(control.CodeNotFound, nil, fmt.Sprintf("post %q: not known here", mark),
-			"give a post's id or a duration such as 10m")
-	}
-	return posts[found+1:], nil
-}
-
-// minPrefix is how much of a post id is enough when it is unique.
-const minPrefix = 4
-
 // Events yields what happens after the event with id after, "" meaning from now on.
 func (n *Node) Events(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return n.events.after(ctx, after)
 }
 
-// onInterfaces runs on the node's loop.
+// onInterfaces tells of the interfaces that came, changed or went. It runs with the node's turn.
 func (n *Node) onInterfaces() {
-	for _, i := range n.lan.Interfaces() {
-		noun := interfaceNoun(i)
+	n.offering.look()
+	was := n.links
+	n.links = n.interfaces()
+	n.watch.renew()
+	for _, noun := range changed(was, n.links) {
 		n.events.add(Event{Type: control.EventInterface, Time: time.Now().UTC(), Interface: &noun})
 	}
 }
@@ -409,9 +271,9 @@ func (n *Node) view(ctx context.Context, look func(engine.Now, *engine.Engine, n
 func (n *Node) viewRoom(
 	ctx context.Context, room string, look func(engine.Now, *engine.Engine, engine.RoomState) error,
 ) error {
-	name, err := identity.ParseRoomName(room)
+	name, err := n.roomName(ctx, room)
 	if err != nil {
-		return invalid(err, "")
+		return err
 	}
 	err = engine.ErrNotJoined
 	viewErr := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) {
@@ -425,6 +287,15 @@ func (n *Node) viewRoom(
 		return viewErr
 	}
 	return roomFailure(err, room)
+}
+
+// roomState is what is known of a joined room.
+func (n *Node) roomState(ctx context.Context, room string) (state engine.RoomState, err error) {
+	err = n.viewRoom(ctx, room, func(_ engine.Now, _ *engine.Engine, r engine.RoomState) error {
+		state = r
+		return nil
+	})
+	return state, err
 }
 
 // invalid is a malformed value; nil for nil.
@@ -451,10 +322,30 @@ func failure(err error) error {
 		return nil
 	case errors.Is(err, engine.ErrBusy):
 		code = control.CodeBusy
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		code = control.CodeTimeout
-	case errors.Is(err, engine.ErrRooms):
+	case errors.Is(err, context.DeadlineExceeded):
+		return control.NewError(control.CodeTimeout, err, "no answer in time", "")
+	case errors.Is(err, context.Canceled):
+		return control.NewError(control.CodeTimeout, err, "interrupted", "")
+	case errors.Is(err, engine.ErrRooms), errors.Is(err, engine.ErrPublic), errors.Is(err, engine.ErrShutOut),
+		errors.Is(err, engine.ErrOnlySelf), errors.Is(err, engine.ErrDirect):
 		code = control.CodeInvalid
+	case errors.Is(err, engine.ErrOut):
+		return control.NewError(control.CodeNotJoined, err, err.Error(), outHint)
+	case errors.Is(err, engine.ErrReadOnly):
+		return storeError(err)
 	}
 	return control.NewError(code, err, err.Error(), "")
+}
+
+// outHint is what to do about a rekey that shut us out.
+const outHint = "what you say is read by nobody there; join with a new invite, or leave: bcast leave ROOM"
+
+// storeError is what a failure of the history means to a person.
+func storeError(err error) error {
+	var failed *history.FailedError
+	if !errors.As(err, &failed) && !errors.Is(err, engine.ErrReadOnly) {
+		return control.NewError(control.CodeCorrupt, err, err.Error(), "")
+	}
+	return control.NewError(control.CodeReadOnly, err, err.Error(),
+		"make space on the disk and see that the home can be written; what is kept can still be read")
 }

@@ -2,8 +2,9 @@ package bcast
 
 import (
 	"context"
-	"fmt"
 	"iter"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,35 +22,82 @@ type eventLog struct {
 	run string // ids of another run are not ours
 
 	mu      sync.Mutex
-	events  []control.Event
-	first   uint64        // number of events[0]
-	changed chan struct{} // closed and replaced when an event comes
+	kept    []logged      // in order, without gaps
+	next    uint64        // number of the event that comes next
+	changed chan struct{} // closed and replaced when an event comes for which somebody waits
+	awaited bool
 	closed  bool
 }
 
-func newEventLog(run string) *eventLog {
-	return &eventLog{run: run, first: 1, changed: make(chan struct{})}
+// logged is one event, or those of posts that were said together: count of them, the first of which has that number
+// and tells of the post with that index. Those are made when they are read, by each who reads them: most are read by
+// nobody, and who has the node's turn has better things to do.
+type logged struct {
+	number       uint64
+	index, count int
+	event        *control.Event // without its id
+	posts        opening
 }
 
-// add appends an event and gives it its id.
-func (l *eventLog) add(e control.Event) {
+// end is the number of the event behind it.
+func (e *logged) end() uint64 { return e.number + uint64(e.count) }
+
+// opening reads posts that were said together, at any time and on any goroutine, and gives back what completes the
+// event of the one with that index.
+type opening func() func(e *control.Event, index int)
+
+// maker makes events for one reader. What was said together it reads once, if it comes in a row.
+type maker struct {
+	of   *control.Event
+	post func(e *control.Event, index int)
+}
+
+// event is the one with that number, of those in e.
+func (m *maker) event(e *logged, number uint64, id string) control.Event {
+	event := *e.event
+	event.ID = id
+	if e.posts == nil {
+		return event
+	}
+	if m.of != e.event {
+		m.of, m.post = e.event, e.posts()
+	}
+	m.post(&event, e.index+int(number-e.number))
+	return event
+}
+
+func newEventLog(run string) *eventLog {
+	return &eventLog{run: run, next: 1, changed: make(chan struct{})}
+}
+
+// add appends an event; its id follows from its place.
+func (l *eventLog) add(e control.Event) { l.append(logged{event: &e, count: 1}) }
+
+// addPosts appends an event for each of count posts from that index on, all of which begin as e.
+func (l *eventLog) addPosts(e control.Event, index, count int, posts opening) {
+	l.append(logged{event: &e, index: index, count: count, posts: posts})
+}
+
+func (l *eventLog) append(e logged) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.ID = l.id(l.first + uint64(len(l.events)))
-	l.events = append(l.events, e)
-	if len(l.events) > maxEvents {
-		l.events = l.events[1:]
-		l.first++
+	e.number = l.next
+	l.kept, l.next = append(l.kept, e), e.end()
+	for l.kept[0].end()+maxEvents <= l.next {
+		l.kept[0] = logged{} // what is behind the front is not let go of before the next growth
+		l.kept = l.kept[1:]
 	}
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.awaited {
+		close(l.changed)
+		l.changed, l.awaited = make(chan struct{}), false
+	}
 }
 
 // newest is the id of the last event, or one that stands before the first.
 func (l *eventLog) newest() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.id(l.first + uint64(len(l.events)) - 1)
+	return l.id(l.next - 1)
 }
 
 // close ends every subscription once it has read all.
@@ -66,45 +114,45 @@ func (l *eventLog) close() {
 func (l *eventLog) cursor(after string) (next uint64, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	end := l.first + uint64(len(l.events))
 	if after == "" {
-		return end, false
+		return l.next, false
 	}
 	run, number, _ := strings.Cut(after, ".")
 	n, err := strconv.ParseUint(number, 10, 64)
-	if run != l.run || err != nil || n >= end {
-		return end, true
+	if run != l.run || err != nil || n >= l.next {
+		return l.next, true
 	}
 	return n + 1, false
 }
 
-// read returns the events from number next on, or a channel that closes when there are some. lost tells that the first
-// of them are gone.
-func (l *eventLog) read(next uint64) (events []control.Event, wait <-chan struct{}, lost, ended bool) {
+// maxRead is how much that was said together is read at once.
+const maxRead = 64
+
+// read returns what holds the events from number next on, or, if those are gone, from the first that is there, and its
+// number; or a channel that closes when there are some.
+func (l *eventLog) read(next uint64) (events []logged, first uint64, wait <-chan struct{}, ended bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if next < l.first {
-		return l.events, nil, true, false
+	if first = next; len(l.kept) > 0 {
+		first = max(first, l.kept[0].number)
 	}
-	events = l.events[next-l.first:]
-	if len(events) == 0 {
-		return nil, l.changed, false, l.closed
+	if first >= l.next {
+		l.awaited = true
+		return nil, first, l.changed, l.closed
 	}
-	return events, nil, false, false
+	at := sort.Search(len(l.kept), func(i int) bool { return l.kept[i].end() > first })
+	return slices.Clone(l.kept[at:min(at+maxRead, len(l.kept))]), first, nil, false
 }
 
 // after yields what happens after the event with that id.
 func (l *eventLog) after(ctx context.Context, id string) iter.Seq2[control.Event, error] {
 	next, lost := l.cursor(id) // now, not at the first event: what happens meanwhile is not to be missed
 	return func(yield func(control.Event, error) bool) {
-		gap := lost
+		var made maker
 		for {
-			events, wait, lost, ended := l.read(next)
-			if lost {
-				gap, next = true, l.number(events[0])
-			}
-			if gap {
-				gap = false
+			events, first, wait, ended := l.read(next)
+			if lost || first != next {
+				lost, next = false, first
 				if !yield(control.Event{Type: control.EventGap, ID: l.id(next - 1), Time: time.Now().UTC()}, nil) {
 					return
 				}
@@ -120,23 +168,16 @@ func (l *eventLog) after(ctx context.Context, id string) iter.Seq2[control.Event
 					return
 				}
 			}
-			for _, e := range events {
-				if !yield(e, nil) {
-					return
+			for i := range events {
+				for e := &events[i]; next < e.end(); next++ {
+					if !yield(made.event(e, next, l.id(next)), nil) {
+						return
+					}
 				}
 			}
-			next += uint64(len(events))
 		}
 	}
 }
 
 // id names the event with that number; resuming after it yields the one that follows.
-func (l *eventLog) id(number uint64) string { return fmt.Sprintf("%s.%d", l.run, number) }
-
-func (l *eventLog) number(e control.Event) uint64 {
-	n, err := strconv.ParseUint(strings.TrimPrefix(e.ID, l.run+"."), 10, 64)
-	if err != nil {
-		panic("an event of this log has no number: " + e.ID)
-	}
-	return n
-}
+func (l *eventLog) id(number uint64) string { return l.run + "." + strconv.FormatUint(number, 10) }

@@ -60,8 +60,8 @@ func TestSlowSubscriberIsToldOfTheGap(t *testing.T) {
 	if !slices.Equal(types, []string{control.EventGap, "more", "more"}) {
 		t.Errorf("a subscriber that fell behind got %v", types)
 	}
-	if len(l.events) > maxEvents {
-		t.Errorf("%d events kept, at most %d", len(l.events), maxEvents)
+	if n := len(l.kept); n > maxEvents {
+		t.Errorf("%d events kept, at most %d", n, maxEvents)
 	}
 }
 
@@ -104,4 +104,33 @@ func TestSubscribersWakeAndEnd(t *testing.T) {
 			t.Error("an event from an empty log")
 		}
 	})
+}
+
+// Posts said together are events of their own, and read once by each subscriber.
+func TestPostsSaidTogetherAreReadOnce(t *testing.T) {
+	l := newEventLog("1")
+	opened := 0
+	indexes := []int{2, 3, 4}
+	l.addPosts(control.Event{Type: "post"}, 2, 3, func() func(*control.Event, int) {
+		opened++
+		return func(e *control.Event, index int) { e.Post = &control.Post{Index: index} }
+	})
+	l.add(control.Event{Type: "end"})
+	var got []int
+	var last string
+	for e := range l.after(context.Background(), "1.0") {
+		if last = e.ID; e.Type == "end" {
+			break
+		}
+		got = append(got, e.Post.Index)
+	}
+	if !slices.Equal(got, indexes) || opened != 1 || last != "1.4" {
+		t.Errorf("posts %v, opened %d times, the end is %s", got, opened, last)
+	}
+	for e := range l.after(context.Background(), "1.2") {
+		if e.Post.Index != 4 || e.ID != "1.3" {
+			t.Errorf("resumed at %s, post %d", e.ID, e.Post.Index)
+		}
+		break
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,38 +32,92 @@ var law = map[string]struct {
 		"the protocol is a value one calls: no socket, disk or clock"},
 	"internal/sim": {[]string{"internal/engine", "chat", "discovery", "identity", "internal/history", "internal/record",
 		"internal/seal", "internal/wire"}, "the simulated LAN drives engines, not nodes"},
-	"internal/history": {[]string{"identity", "internal/record"}, "a store keeps what it is given"},
-	"internal/lan":     {nil, "it carries bytes"},
-	"internal/home":    {[]string{"identity"}, "the directory knows no network"},
+	"internal/history":  {[]string{"identity", "internal/record"}, "a store keeps what it is given"},
+	"internal/lan":      {nil, "it carries bytes"},
+	"internal/virtual":  {[]string{"internal/lan"}, "it is a link as lan is one"},
+	"internal/roster":   {nil, "what is told of the subnet is merged in one place, whoever tells it"},
+	"internal/mdns":     {[]string{"internal/roster"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
+	"internal/document": {nil, "reading what a stranger wrote knows nothing of who wrote it"},
+	"internal/ssdp":     {[]string{"internal/document", "internal/roster"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
+	"internal/wsd":      {[]string{"internal/document", "internal/roster"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
+	"internal/survey": {[]string{"internal/document", "internal/lan", "internal/mdns", "internal/roster", "internal/ssdp", "internal/wsd"},
+		"it listens to foreign protocols for as long as somebody looks, and takes part in none of ours"},
+	"internal/announce": {[]string{"internal/home", "internal/mdns", "internal/survey"},
+		"it speaks a foreign protocol where a survey listens, and takes part in none of ours"},
+	"internal/stream": {[]string{"identity"}, "it carries bytes and knows whose they are, no conversation"},
+	"internal/home":   {[]string{"identity"}, "the directory knows no network"},
+	"internal/qr":     {nil, "a picture of a text"},
+	"internal/meter":  {nil, "measuring knows nothing of what it measures"},
+	"internal/files":  {[]string{"identity"}, "it carries files for whoever may have them, and knows no conversation"},
+	"internal/push": {[]string{"identity", "internal/seal", "internal/wire"},
+		"what is gathered is checked by whom it is for: it knows no disk and no room"},
 	"internal/node": {[]string{"chat", "discovery", "identity", "internal/engine", "internal/record", "internal/wire"},
 		"the loop takes a Link and a Store that it declares itself"},
-	"internal/control":             {[]string{"chat", "discovery", "identity"}, "a face knows what came through API, no more"},
-	"internal/control/controltest": {[]string{"internal/control"}, "a participant without a network"},
-	"internal/fuzztest":            {nil, "measuring knows nothing of what it measures"},
-	"internal/doctor":              {[]string{"internal/control"}, "judging needs facts, and those come through API"},
-	".": {[]string{"chat", "discovery", "identity", "internal/control", "internal/engine", "internal/history",
-		"internal/home", "internal/lan", "internal/node", "internal/record", "internal/wire"},
+	"internal/control": {[]string{"chat", "discovery", "identity", "internal/roster"},
+		"a face knows what came through API, no more"},
+	"internal/control/controltest": {[]string{"internal/control", "internal/roster"}, "a participant without a network"},
+	"internal/show":                {[]string{"internal/control"}, "how a thing is said does not depend on who says it"},
+	"internal/tui": {[]string{"internal/control", "internal/show"},
+		"a face knows what came through API, and what a line does it is told"},
+	"internal/certificate": {nil, "who is spoken to is known before what is said"},
+	"internal/irc": {[]string{"internal/certificate", "internal/control", "internal/show"},
+		"a face knows what came through API; what is on the disk it is given"},
+	"internal/hook": {[]string{"internal/control", "internal/home", "internal/roster", "internal/show"},
+		"a face knows what came through API, and what a program writes is made fit as what comes from the network"},
+	"internal/guest": {[]string{"internal/control"},
+		"a guest is a participant of its own: what takes it in reaches it through API, as anybody"},
+	"internal/page": {[]string{"internal/certificate", "internal/control", "internal/guest", "internal/qr"},
+		"a face knows what came through API, and who may ask is decided before"},
+	"internal/fuzztest": {nil, "measuring knows nothing of what it measures"},
+	"internal/doctor":   {[]string{"internal/control"}, "judging needs facts, and those come through API"},
+	".": {[]string{"chat", "discovery", "identity", "internal/announce", "internal/control", "internal/engine",
+		"internal/files", "internal/history", "internal/home", "internal/lan", "internal/mdns", "internal/meter", "internal/node",
+		"internal/push", "internal/record", "internal/roster", "internal/seal", "internal/stream", "internal/survey",
+		"internal/virtual", "internal/wire"},
 		"the front door wires the rest"},
-	"cmd/bcast": {[]string{".", "identity", "internal/control", "internal/doctor", "internal/home", "internal/lan"},
+	"examples/ping": {[]string{"."}, "a program knows the front door alone"},
+	"cmd/bcast": {[]string{".", "identity", "internal/announce", "internal/certificate", "internal/control", "internal/doctor", "internal/files",
+		"internal/guest", "internal/home", "internal/hook", "internal/irc", "internal/lan", "internal/page", "internal/qr", "internal/roster", "internal/show",
+		"internal/survey", "internal/tui"},
 		"no verb speaks to the engine but through API"},
 }
 
 // doors are dependencies with one place that may use them.
 var doors = map[string][]string{
-	"golang.org/x/net/ipv4":           {"internal/lan"},
-	"golang.org/x/sys":                {"internal/lan"},
-	"github.com/urfave/cli":           {"cmd/bcast"},
-	"golang.org/x/text":               {"identity", "cmd/bcast"},
-	"golang.org/x/term":               {"cmd/bcast"},
-	"github.com/fxamacker/cbor":       {"internal/wire", "internal/record"},
-	"golang.org/x/crypto":             {"internal/seal"},
-	"github.com/gofrs/flock":          {"internal/home"},
-	"net/http":                        {"internal/control"},
+	"golang.org/x/net/ipv4":            {"internal/lan"},
+	"golang.org/x/net/ipv6":            {"internal/lan"},
+	"github.com/miekg/dns":             {"internal/mdns"},
+	"golang.org/x/sys":                 {"internal/lan"},
+	"github.com/urfave/cli":            {"cmd/bcast"},
+	"charm.land":                       {"internal/tui"},
+	"github.com/charmbracelet/x/ansi":  {"internal/tui"},
+	"golang.org/x/text":                {"identity", "internal/files", "cmd/bcast"},
+	"github.com/klauspost/reedsolomon": {"internal/push"},
+	"lukechampine.com/blake3":          {"internal/files"},
+	"golang.org/x/term":                {"cmd/bcast"},
+	"github.com/fxamacker/cbor":        {"internal/wire", "internal/record"},
+	"golang.org/x/crypto":              {"internal/seal"},
+	"github.com/gofrs/flock":           {"internal/home"},
+	"modernc.org/sqlite":               {"internal/history"},
+	"go.mau.fi/util":                   {"identity"},
+	"rsc.io/qr":                        {"internal/qr"},
+	"filippo.io/edwards25519":          {"internal/seal"},
+	"crypto/hpke":                      {"internal/seal"},
+	"crypto/tls":                       {"internal/stream", "internal/certificate"},
+	"github.com/ergochat/irc-go":       {"internal/irc"},
+	"net/http": {".", "cmd/bcast", "internal/control", "internal/control/controltest", "internal/files",
+		"internal/guest", "internal/hook", "internal/page", "internal/survey"},
+	"golang.org/x/net/netutil":        {"internal/page"},
+	"github.com/VictoriaMetrics":      {"internal/control"},
+	"github.com/pelletier/go-toml":    {"internal/home"},
 	"github.com/rogpeppe/go-internal": nil, // tests only
+	"github.com/google/jsonschema-go": nil, // tests only
 }
 
 // core is what must be a function of its arguments.
-var core = []string{"identity", "internal/record", "internal/wire", "internal/seal", "discovery", "chat", "internal/engine"}
+var core = []string{"identity", "internal/record", "internal/wire", "internal/seal", "discovery", "chat", "internal/engine",
+	"internal/push",
+	"internal/document", "internal/roster", "internal/mdns", "internal/ssdp", "internal/wsd"}
 
 // banned is what would make the core depend on more than its arguments.
 var banned = map[string][]string{
@@ -79,15 +134,21 @@ type source struct {
 	set  *token.FileSet
 }
 
+// parsed is what sources found: several laws read the same tree.
+var parsed []source
+
 // sources are the Go files of this module that are not tests.
 func sources(t *testing.T) []source {
 	t.Helper()
+	if parsed != nil {
+		return parsed
+	}
 	var all []source
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && name != "." || d.Name() == "testdata") {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && name != "." || d.Name() == "testdata" || nested(name)) {
 			return fs.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
@@ -107,7 +168,14 @@ func sources(t *testing.T) []source {
 	if len(all) < 50 {
 		t.Fatalf("found %d files: the walk is wrong", len(all))
 	}
+	parsed = all
 	return all
+}
+
+// nested tells whether a directory is a module of its own.
+func nested(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return dir != "." && err == nil
 }
 
 func imports(t *testing.T, s source) []string {
@@ -149,7 +217,8 @@ func TestImportLaw(t *testing.T) {
 	}
 }
 
-func TestOneDoor(t *testing.T) {
+// boltdb-go (a look-alike module for three years): what may be imported, and where, is a list.
+func TestADV_37_Every_dependency_has_one_door(t *testing.T) {
 	used := map[string]bool{}
 	for _, s := range sources(t) {
 		for _, p := range imports(t, s) {
@@ -250,3 +319,77 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		}
 	}
 }
+
+// boltdb-go (a look-alike module, unnoticed for three years): what is not of the standard library has a door.
+func TestADV_37_Dependencies_are_a_list(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, p := range imports(t, s) {
+			first, _, _ := strings.Cut(p, "/")
+			if !strings.Contains(first, ".") {
+				continue
+			}
+			known := false
+			for door := range doors {
+				known = known || p == door || strings.HasPrefix(p, door+"/")
+			}
+			if !known {
+				t.Errorf("%s imports %s, which has no door", s.name, p)
+			}
+		}
+	}
+}
+
+// Bridgefy (Albrecht and others, 2021): a small message that unpacks to a large one. Nothing is packed here.
+func TestADV_27_Nothing_is_decompressed(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, p := range imports(t, s) {
+			if strings.HasPrefix(p, "compress/") || strings.HasPrefix(p, "archive/") {
+				t.Errorf("%s imports %s", s.name, p)
+			}
+		}
+	}
+}
+
+// SECURITY.md's table names the test of each advisory, and every such test is in it.
+func TestSecurityNamesItsTests(t *testing.T) {
+	document, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, name := range advisory.FindAllString(string(document), -1) {
+		named[name] = true
+	}
+	there := map[string]bool{}
+	err = filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, test := range advisoryTest.FindAllStringSubmatch(string(text), -1) {
+			there[test[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range there {
+		if !named[name] {
+			t.Errorf("SECURITY.md does not name %s", name)
+		}
+	}
+	for name := range named {
+		if !there[name] {
+			t.Errorf("SECURITY.md names %s, which is not there", name)
+		}
+	}
+	if len(there) < 40 {
+		t.Errorf("%d tests found: the walk is wrong", len(there))
+	}
+}
+
+var (
+	advisory     = regexp.MustCompile(`TestADV_\w+`)
+	advisoryTest = regexp.MustCompile(`(?m)^func (TestADV_\w+)\(`)
+)

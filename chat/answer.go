@@ -71,8 +71,15 @@ func (a *answers) direct(id record.ID, to identity.DeviceID, limit int) {
 
 // served is a token bucket: how many records a member may still have repaired now.
 type served struct {
-	tokens float64
-	at     time.Duration
+	tokens   float64
+	at       time.Duration
+	provedAt time.Duration // before when it is sent no proof of a fork
+}
+
+// refill adds what time brings, so many a second, up to a number.
+func (s *served) refill(now time.Duration, most, rate float64) {
+	s.tokens = min(most, s.tokens+rate*(now-s.at).Seconds())
+	s.at = now
 }
 
 func (s *served) spend() bool {
@@ -90,20 +97,29 @@ func (r *Room) serve(now time.Duration, id identity.DeviceID) *served {
 		s = &served{tokens: askRecords, at: now}
 		r.served[id] = s
 	}
-	s.tokens = min(askRecords, s.tokens+askRate*(now-s.at).Seconds())
-	s.at = now
+	s.refill(now, askRecords, askRate)
 	return s
 }
 
 // want takes what a member asks for.
 func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
-	who := asker{id: from, limit: max(min(int(w.Limit), wire.MaxDatagram), wire.MinDatagram)}
+	who := asker{id: from, limit: max(min(int(w.Limit), r.LimitOf(from)), wire.MinDatagram)}
 	at, budget := now+r.profile.gather, r.serve(now, from)
 	var below []wire.FeedClaim
+	var none []wire.Span
 	for _, want := range w.Ranges {
 		f := r.short[want.Feed]
+		if f != nil && want.From > f.end() {
+			r.enlighten(now, from, f)
+		}
 		if f == nil || f.high == 0 {
+			if len(none) < digestClaims && budget.spend() {
+				none = append(none, wire.Span{From: want.Feed, To: want.Feed, Listed: true})
+			}
 			continue
+		}
+		if f == r.own {
+			r.tail.demand.note(from, want.From, want.To, f.high, max(r.tail.copies, 1))
 		}
 		if want.From < f.low && len(below) < digestClaims {
 			below = append(below, f.wireClaim())
@@ -118,13 +134,20 @@ func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
 		}
 		r.gather(now, subject{id: id}, who, at)
 	}
+	if len(w.Parts) > 0 {
+		r.tail.demand.heard(from)
+	}
 	for _, p := range w.Parts {
 		if p.From < p.To && budget.spend() {
 			r.gather(now, subject{id: p.Record, from: p.From, to: p.To}, who, at)
 		}
 	}
-	if len(below) > 0 { // so that nobody asks for ever for what nobody has (R13)
+	// So that nobody asks for ever for what nobody has (R13).
+	if len(below) > 0 {
 		r.sendClaims(from, below)
+	}
+	if len(none) > 0 {
+		r.send(from, Control, wire.Range{Spans: none})
 	}
 }
 
@@ -150,11 +173,14 @@ func (r *Room) sendAnswers(now time.Duration) {
 			continue
 		}
 		f := r.short[ans.feed]
-		if n := len(load.Ranges); n > 0 && load.Ranges[n-1].Feed == f.id && load.Ranges[n-1].To+1 == ans.seq {
+		if f == nil {
+			continue // a branch that is followed no more
+		}
+		if n := len(load.Ranges); n > 0 && load.Ranges[n-1].Chain == f.id && load.Ranges[n-1].To+1 == ans.seq {
 			load.Ranges[n-1].To = ans.seq
 			continue
 		}
-		load.Ranges = append(load.Ranges, record.Span{Feed: f.id, From: ans.seq, To: ans.seq})
+		load.Ranges = append(load.Ranges, record.Span{Chain: f.id, From: ans.seq, To: ans.seq})
 	}
 	a.queue, a.at = nil, never
 	clear(a.byWhat)
@@ -167,11 +193,16 @@ func (r *Room) sendAnswers(now time.Duration) {
 }
 
 // Loaded brings the records of a Load; those that the store no longer has are missing.
-func (r *Room) Loaded(now Now, token uint64, records []*record.Record) {
+func (r *Room) Loaded(now Now, token uint64, records []record.Entry) {
+	if l, known := r.looks[token]; known {
+		delete(r.looks, token)
+		r.looked(now, l, records)
+		return
+	}
 	bySeq := map[subject]*record.Record{}
-	for _, rec := range records {
-		bySeq[subject{feed: rec.Header.Feed.Short(), seq: rec.Header.Seq}] = rec
-		bySeq[subject{id: rec.ID}] = rec
+	for _, e := range records {
+		bySeq[subject{feed: e.Chain().Short(), seq: e.Header.Seq}] = e.Record
+		bySeq[subject{id: e.ID}] = e.Record
 	}
 	batch := r.answers.loading[token]
 	delete(r.answers.loading, token)

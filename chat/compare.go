@@ -35,19 +35,19 @@ func (r *Room) fingerprint(feeds []*feed) [16]byte {
 }
 
 // compare sends a member what we have within some spans: listed if it is little, else the fingerprints of its parts
-// (R16). One datagram of the smallest size; the rest comes up again with the next digest.
+// (R16). One datagram of the smallest size; the rest comes up again with the next digest. Which parts go is drawn: some
+// will never agree, because one of us gave up what the other keeps, and must not hide the others.
 func (r *Room) compare(to identity.DeviceID, spans ...span) {
 	var frame wire.Range
-	size := wire.SealedOverhead + wire.SignedOverhead + 1
+	var parts []wire.Span
 	for _, s := range spans {
-		for _, part := range r.parted(s) {
-			size += 17 + 28*len(part.Claims)
-			if !part.Listed {
-				size += 16
-			}
-			if size <= wire.MinDatagram {
-				frame.Spans = append(frame.Spans, part)
-			}
+		parts = append(parts, r.parted(s)...)
+	}
+	left := wire.MinDatagram - wire.SealedOverhead - wire.SignedOverhead - 1
+	for _, i := range r.cfg.Rand.Perm(len(parts)) {
+		part := parts[i]
+		if size := part.Size(); size <= left {
+			frame.Spans, left = append(frame.Spans, part), left-size
 		}
 	}
 	if len(frame.Spans) > 0 {
@@ -105,12 +105,12 @@ func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
 			theirs[c.Feed] = c.High
 			r.learn(now, from, c)
 		}
-		if len(more) < digestClaims {
-			lacking := func(f *feed) bool { return f.high <= theirs[f.short] }
-			more = append(more, slices.DeleteFunc(r.claimed(here), lacking)...)
-		}
+		r.listed(now.Mono, from, here, s.Claims)
+		lacking := func(f *feed) bool { return f.high <= theirs[f.short] }
+		more = append(more, slices.DeleteFunc(r.claimed(here), lacking)...)
 	}
 	r.compare(from, unequal...)
+	r.cfg.Rand.Shuffle(len(more), func(i, j int) { more[i], more[j] = more[j], more[i] })
 	if more = more[:min(len(more), digestClaims)]; len(more) > 0 {
 		r.sendClaims(from, wireClaims(more))
 	}

@@ -129,19 +129,20 @@ func (r *Room) sendClaims(to identity.DeviceID, claims []wire.FeedClaim) {
 }
 
 // digest takes what another member has (R15). It learns of gaps from the claims, and where those agree and the sums do
-// not, begins to compare by ranges.
+// not, or both sums stay, begins to compare by ranges: what one of us gave up differs for good, and explains nothing.
 func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
 	if d.Root == r.sum.bytes() {
 		r.trickle.agree(from)
 		delete(r.differing, from)
-		for _, c := range d.Claims {
-			r.credit(from, c)
-		}
+		r.agreed(now.Mono, from)
 		return
 	}
 	differ := false
 	for _, c := range d.Claims {
 		differ = r.learn(now, from, c) || differ
+	}
+	if int(d.Feeds) == len(d.Claims) {
+		r.listed(now.Mono, from, everything, d.Claims)
 	}
 	diff := r.differ(now.Mono, from, d.Root)
 	if now.Mono-r.changedAt < settleTime && now.Mono-diff.since < settleTime {
@@ -150,7 +151,8 @@ func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
 	if diff.rounds <= maxRounds { // else we cannot agree, about a fork or about what one of us gave up: no hurry
 		r.trickle.reset(now.Mono, r.profile, r.cfg.Rand)
 	}
-	if hidden := !differ || int(d.Feeds) != len(r.short); hidden && now.Mono-r.compared >= r.profile.digestMin {
+	hidden := !differ || int(d.Feeds) != len(r.short) || diff.rounds > 1
+	if hidden && now.Mono-r.compared >= r.profile.digestMin {
 		r.compared = now.Mono
 		r.compare(from, everything)
 	}
@@ -184,25 +186,28 @@ func (r *Room) learn(now Now, from identity.DeviceID, c wire.FeedClaim) bool {
 	if f == nil || c.Low > c.High || c.High == 0 {
 		return false
 	}
-	r.credit(from, c)
-	if f != r.own && c.High >= max(f.next, 1) && !f.forked {
-		r.begin(f, from, c.Low)
-		r.noticeGap(now.Mono, f, false)
+	if r.denies(now.Mono, from, f, c) {
+		return true
+	}
+	r.begin(f, c.Low) // also if what it has ends before where we took the feed to begin
+	r.credit(now.Mono, from, c)
+	if f == r.own && c.High >= f.next {
+		r.doubt(now.Mono)
+	}
+	if c.High >= max(f.next, 1) {
+		r.beginAnew(now.Mono, f)
+		r.noticeGap(now.Mono, f, none)
+		r.turnTo(now.Mono, f, from)
 	}
 	return f.high != c.High || f.low != c.Low || f.wireClaim().Head != c.Head
 }
 
-// credit notes who has what: as a source for others, and as a reader of our own posts.
-func (r *Room) credit(from identity.DeviceID, c wire.FeedClaim) {
+// credit notes who has what: for the ledger, and as a source of what we lack.
+func (r *Room) credit(now time.Duration, from identity.DeviceID, c wire.FeedClaim) {
 	f := r.short[c.Feed]
-	if f == nil {
+	if f == nil || f.contradicts(c) {
 		return
 	}
-	if f == r.own {
-		r.reached(from, c.High)
-		return
-	}
-	if !f.forked {
-		f.heldBy(from, c.High)
-	}
+	r.told(now, from, f, c)
+	f.heldBy(from, c)
 }

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 	"time"
 
@@ -15,55 +14,76 @@ import (
 //
 //	1 ── low ═══ stored ═══ high ── accepted, being stored ── next … held beyond gaps … claimed
 type feed struct {
-	id     record.Feed
+	id     record.Chain
 	short  record.ShortFeed
 	author identity.DeviceID
 
 	low, high uint64         // stored without gaps; zero: nothing
 	head      record.ID      // of high
 	tip       *record.Record // high itself, as a head; what HEAD sends
+	changed   uint64         // when the claim of it last changed: which change of the room's
 
-	next    uint64    // the number accepted next; zero: where the feed begins for us is not known yet
-	prev    record.ID // of next-1
-	hasPrev bool      // false at the first one accepted, whose predecessor we never saw
-	held    map[uint64]*record.Record
-	proven  uint64 // the highest number that its author signed, as far as we saw
-	claimed uint64 // the highest number proven, or claimed by a member that is here
-	forked  bool   // its author signed two chains; what follows the first one seen is not followed further
+	next    uint64                    // the number accepted next; zero: where the feed begins for us is not known yet
+	prev    record.ID                 // of next-1
+	hasPrev bool                      // false at the first one accepted, whose predecessor we never saw
+	floor   uint64                    // what is below was given up, or can be had of nobody any more: it is not taken
+	gone    uint64                    // if all that was stored was given up: where it goes on
+	anew    bool                      // next does not follow what is stored: nobody has what is between
+	anewAt  time.Duration             // when it begins anew unless somebody here says to have next; never: somebody does
+	held    map[uint64]*record.Record // nil while there was nothing to hold, as of most feeds
+	bytes   int                       // of held
+	proven  uint64                    // the highest number that its author signed, as far as we saw
+	claimed uint64                    // the highest number proven, or claimed by a member that is here
 
-	receipted time.Duration // when its author was last told what is stored of it
+	trail  []record.ID // ids of the newest up to next-1
+	first  uint64      // of a branch: the number of its first record
+	before record.ID   // of a branch: what that one follows
+	root   *fork       // of a branch: where it begins
+	fork   *fork       // where the chain ends because its author forked it; nil: it goes on
+	onward *feed       // the branch that what was here of it beyond became
+	left   bool        // a branch that is followed no more
 
-	holders map[identity.DeviceID]*holder // members here that claim to have what we lack
+	untold bool // its author is still to be told what is stored of it
+
+	holders map[identity.DeviceID]*holder // nil while there was none; members here that claim to have what we lack
+	owner   asked                         // the author, whatever it claims
 }
 
-// holder is a member that claims to have a feed up to high, and how often it was asked for it in vain.
+// holder is a member that claims to have a feed from low up to high, and how often it was asked for it in vain.
 type holder struct {
-	high uint64
-	vain int
+	low, high uint64
+	vain      int
+	asked
+}
+
+// asked is how often a member was asked for a feed since that last went on, and until when it is left alone for that.
+type asked struct {
+	idle int
+	rest time.Duration
 }
 
 // newFeed is a feed of which nothing but its short name is known.
 func newFeed(short record.ShortFeed) *feed {
-	return &feed{short: short, held: map[uint64]*record.Record{}, holders: map[identity.DeviceID]*holder{}}
+	return &feed{short: short, anewAt: never}
 }
 
-// feedOf is the room's state of a feed, made if there is room for it; else nil.
-func (r *Room) feedOf(id record.Feed) *feed {
+// feedOf is the room's state of a feed, made if its author may write here and there is room for it; else nil.
+func (r *Room) feedOf(id record.Chain) *feed {
 	if f := r.feeds[id]; f != nil {
 		return f
 	}
 	short := id.Short()
-	if !r.placeForFeed() {
+	if !r.admits(id.Feed.Author) || !r.placeForFeed() {
 		return nil
 	}
 	f := r.short[short]
-	if f == nil || f.id != (record.Feed{}) {
+	if f == nil || f.id != (record.Chain{}) {
 		f = newFeed(short)
 		if r.short[short] == nil { // of two feeds with one short name the first keeps it
 			r.short[short] = f
 		}
 	}
-	f.id, f.author = id, id.Author.ID()
+	f.id, f.author = id, id.Feed.Author.ID()
 	r.feeds[id] = f
 	return f
 }
@@ -87,10 +107,11 @@ func (f *feed) count() int {
 
 func (f *feed) missing() int {
 	first := max(f.next, 1)
-	if f.claimed < first || f.forked {
+	last := min(f.claimed, f.end())
+	if last < first || f.left {
 		return 0
 	}
-	return int(f.claimed-first+1) - len(f.held)
+	return int(min(last-first+1, manyRecords)) - len(f.held)
 }
 
 // placeForFeed tells whether another feed can be taken. When the table is full, feeds of which nothing is stored make
@@ -100,7 +121,8 @@ func (r *Room) placeForFeed() bool {
 		return true
 	}
 	for short, f := range r.short {
-		if f.high == 0 && !f.hasPrev && f != r.own {
+		if f.high == 0 && !f.hasPrev && f != r.own && !r.isForked(f) {
+			r.forgetTree(f.id.Feed)
 			r.drop(f)
 			delete(r.short, short)
 			delete(r.feeds, f.id)
@@ -113,20 +135,25 @@ func (r *Room) placeForFeed() bool {
 // drop forgets what is held of a feed behind its gap.
 func (r *Room) drop(f *feed) {
 	for seq := range f.held {
-		r.release(f, seq)
+		r.parts.again(r.release(f, seq).ID)
 	}
 }
 
 // hold keeps a record until all before it in its feed are accepted; release takes it out.
 func (r *Room) hold(f *feed, rec *record.Record) {
+	if f.held == nil {
+		f.held = map[uint64]*record.Record{}
+	}
 	f.held[rec.Header.Seq] = rec
 	r.heldBytes += len(rec.Bytes())
+	f.bytes += len(rec.Bytes())
 }
 
 func (r *Room) release(f *feed, seq uint64) *record.Record {
 	rec := f.held[seq]
 	delete(f.held, seq)
 	r.heldBytes -= len(rec.Bytes())
+	f.bytes -= len(rec.Bytes())
 	return rec
 }
 
@@ -136,12 +163,36 @@ func (f *feed) prove(seq uint64) {
 	f.claimed = max(f.claimed, seq)
 }
 
+// certain tells whether its author signed something of what f lacks.
+func (f *feed) certain() bool { return f.proven >= max(f.next, 1) }
+
 // forgetHolder drops a member's claim; what only it claimed is not asked for any more (R10).
 func (f *feed) forgetHolder(id identity.DeviceID) {
 	if f.holders[id] == nil {
 		return
 	}
-	delete(f.holders, id)
+	if delete(f.holders, id); len(f.holders) == 0 {
+		f.anewAt = never
+	}
+	f.recount()
+}
+
+// disclaim takes a member's word that it has nothing of f (any more). How often it was asked for it in vain is not
+// forgotten, or it could claim it anew without end.
+func (f *feed) disclaim(id identity.DeviceID) {
+	h := f.holders[id]
+	switch {
+	case h == nil:
+	case h.idle == 0:
+		f.forgetHolder(id)
+	default:
+		h.low, h.high = 0, 0
+		f.recount()
+	}
+}
+
+// recount is how far the feed is known to go by those who are here.
+func (f *feed) recount() {
 	f.claimed = f.proven
 	for _, h := range f.holders {
 		f.claimed = max(f.claimed, h.high)
@@ -150,29 +201,56 @@ func (f *feed) forgetHolder(id identity.DeviceID) {
 
 // Record takes a record whose signature was checked (R1). It may come twice and in any order.
 func (r *Room) Record(now Now, rec *record.Record) {
-	f := r.feedOf(rec.Header.Feed)
-	if f == nil || f.forked {
+	f := r.feedOf(record.Chain{Feed: rec.Header.Feed})
+	if f == nil || r.loadingTree(f.id.Feed) {
 		return
 	}
 	seq := rec.Header.Seq
-	r.signed(f, seq)
-	if seq < f.next || f.held[seq] != nil {
+	if f == r.own && seq >= f.next {
+		r.renew(now.Mono) // we said it, and do not know of it: a restored or copied home
+	}
+	if seq < f.floor {
 		r.parts.forget(rec)
+		return
+	}
+	if r.isForked(f) || f.hasPrev && seq < f.next {
+		r.sift(now, rec, nil)
+		return
+	}
+	r.signed(f, seq)
+	if held := f.held[seq]; held != nil {
+		if r.parts.forget(rec); held.ID != rec.ID {
+			r.stray(rec)
+		}
 		return
 	}
 	if seq != f.next && !r.placeForRecord(f, rec) {
 		return
 	}
 	r.parts.forget(rec)
-	r.hold(f, rec)
+	r.enter(now, f, rec)
+}
+
+// enter puts a record into f, and goes on with what that allows.
+func (r *Room) enter(now Now, f *feed, rec *record.Record) {
+	next := f.next
+	if f.held[rec.Header.Seq] == nil {
+		r.hold(f, rec)
+	}
 	r.accept(f)
-	r.noticeGap(now.Mono, f, true)
+	r.deserve(now.Mono, f, rec)
+	if f.next != next {
+		r.noticeGap(now.Mono, f, forward)
+	} else {
+		r.noticeGap(now.Mono, f, held)
+	}
+	r.retry(now, f)
 }
 
 // signed takes the author's word that number seq is there. Of a feed of which nothing was accepted yet it corrects who
 // said that it begins later.
 func (r *Room) signed(f *feed, seq uint64) {
-	if !f.hasPrev && seq < f.next {
+	if !f.hasPrev && f.floor == 0 && seq < f.next {
 		f.next = 0
 	}
 	if f.next == 0 && seq == 1 {
@@ -181,10 +259,11 @@ func (r *Room) signed(f *feed, seq uint64) {
 	f.prove(seq)
 }
 
-// placeForRecord tells whether a record that is not the next of its feed may wait behind the gap. When all feeds
-// together hold too much, the one that holds most starts anew.
+// placeForRecord tells whether a record that is not the next of its feed may wait behind the gap: one feed is refused
+// what is too much and keeps what it has. When all feeds together hold too much, the one that holds most starts anew.
 func (r *Room) placeForRecord(f *feed, rec *record.Record) bool {
-	if len(f.held) >= maxAhead || f.next != 0 && rec.Header.Seq >= f.next+maxAhead {
+	if len(f.held) >= maxAhead || f.next != 0 && rec.Header.Seq >= f.next+maxAhead ||
+		f.bytes+len(rec.Bytes()) > maxFeedBytes {
 		return false
 	}
 	if r.heldBytes+len(rec.Bytes()) > maxHeldBytes {
@@ -201,77 +280,161 @@ func (r *Room) placeForRecord(f *feed, rec *record.Record) bool {
 
 // accept moves what is in order from held to the store.
 func (r *Room) accept(f *feed) {
-	for f.next != 0 && f.held[f.next] != nil {
+	for f.next != 0 && f.next <= f.end() && !f.waits() && f.held[f.next] != nil {
 		rec := r.release(f, f.next)
 		if f.hasPrev && rec.Header.Prev != f.prev {
-			f.forked, f.claimed = true, f.next-1
+			f.proven = f.next - 1 // what it signed beyond is of another branch
+			f.recount()
+			r.stray(rec)
 			return
 		}
-		f.next, f.prev, f.hasPrev = f.next+1, rec.ID, true
-		r.out.Store = append(r.out.Store, rec)
+		f.step(rec)
+		f.owner = asked{}
+		for _, h := range f.holders {
+			h.asked = asked{}
+		}
+		r.rejoin(f)
+		r.out.Store.Records = append(r.out.Store.Records, record.Entry{Record: rec, Branch: f.id.Branch, Anew: f.anew})
+		f.anew = false
+		if f == r.own && f.id.Branch.IsZero() {
+			r.out.Store.Own = &record.Feed{Author: f.id.Feed.Author, Epoch: f.id.Feed.Epoch}
+		}
 	}
 }
 
-// begin takes a member's word from which number on a feed can be had (R13). While nothing of it was accepted the lowest
-// word counts. Later only the author's does, for nobody has what the author gave up; or, while it is away, that of the
-// only member that has the feed.
-func (r *Room) begin(f *feed, from identity.DeviceID, low uint64) {
+// begin takes a member's word from which number on a feed can be had. While nothing of it was accepted the lowest word
+// counts.
+func (r *Room) begin(f *feed, low uint64) {
 	low = max(low, 1)
-	switch {
-	case f == r.own:
-		return // nobody knows better than we
-	case f.next == 0 || !f.hasPrev && low < f.next:
-	case low > f.next && (from == f.author || r.onlyHolder(f, from)):
-		f.hasPrev = false
-	default:
-		return
+	if f != r.own && f.floor == 0 && f.first == 0 && f.fork == nil && (f.next == 0 || !f.hasPrev && low < f.next) {
+		r.goOn(f, low)
 	}
-	f.next = low
+}
+
+// goOn has f be accepted from a number on.
+func (r *Room) goOn(f *feed, from uint64) {
+	f.next = from
 	for seq := range f.held {
 		if seq < f.next || seq >= f.next+maxAhead {
-			r.release(f, seq)
+			r.parts.again(r.release(f, seq).ID)
 		}
 	}
 	r.accept(f)
 }
 
-func (r *Room) onlyHolder(f *feed, id identity.DeviceID) bool {
-	_, author := r.present[f.author]
-	return !author && f.hasPrev && len(f.holders) == 1 && f.holders[id] != nil
+// beginAnew gives up what nobody has any more (R13): a feed goes on from the lowest number that a member here claims to
+// have, if for anewAfter none of them claimed to have the next one. Who comes back after a long time first hears of
+// those that keep least; the others are asked.
+func (r *Room) beginAnew(now time.Duration, f *feed) {
+	low := r.lowest(f)
+	switch {
+	case f == r.own || f.first != 0 || f.next == 0 || low <= f.next || low > f.end(): // a branch is known by its ids
+		f.anewAt = never
+	case f.anewAt == never:
+		f.anewAt = now + anewAfter
+		r.askAround(now, f)
+	case now < f.anewAt:
+		r.askAround(now, f)
+	default:
+		f.anewAt, f.anew, f.floor = never, true, low
+		f.hasPrev, f.trail = false, nil
+		r.goOn(f, low)
+	}
+}
+
+// askAround asks members that said nothing of f what they have of it: by a list of it alone, which is answered with
+// what we lack (R16).
+func (r *Room) askAround(now time.Duration, f *feed) {
+	if now < r.aroundAt {
+		return
+	}
+	r.aroundAt = now + r.profile.digestMin
+	list := wire.Span{From: f.short, To: f.short, Listed: true}
+	if f.high != 0 {
+		list.Claims = wireClaims([]*feed{f})
+	}
+	var silent []identity.DeviceID
+	for _, p := range r.sortedPresent() {
+		if f.holders[p.ID] == nil && r.isMember(p.ID) {
+			silent = append(silent, p.ID)
+		}
+	}
+	for _, i := range r.cfg.Rand.Perm(len(silent))[:min(len(silent), maxAround)] {
+		r.send(silent[i], Control, wire.Range{Spans: []wire.Span{list}})
+	}
+}
+
+// lowest is from which number on somebody here claims to have f; zero: nobody does. Who claims to have the next one and
+// was asked for it in vain again and again does not count: a liar would keep all from going on.
+func (r *Room) lowest(f *feed) uint64 {
+	low := uint64(0)
+	for id, h := range f.holders {
+		if h.high >= f.next && (h.low > f.next || f.askedOf(id).idle < patience) && (low == 0 || h.low < low) {
+			low = max(h.low, 1)
+		}
+	}
+	return low
+}
+
+// askedOf is how often a member that is the author or a holder of f was asked for it.
+func (f *feed) askedOf(id identity.DeviceID) *asked {
+	if id == f.author {
+		return &f.owner
+	}
+	return &f.holders[id].asked
 }
 
 // Stored says that records of this room are kept now, in the order in which they were handed out, and what the store
 // gave up for them. Only now they are claimed, shown and, if they are ours, sent.
-func (r *Room) Stored(now Now, records []*record.Record, floors []record.Floor) {
-	for _, rec := range records {
-		f := r.feeds[rec.Header.Feed]
-		if f == nil {
+func (r *Room) Stored(now Now, kept record.Batch, floors []record.Floor) {
+	for _, e := range kept.Records {
+		f, rec := r.nowOf(e.Chain(), e.Header.Seq), e.Record
+		if f == nil || rec.Header.Seq <= f.high {
 			continue
 		}
-		r.claim(now, f, func() {
-			if rec.Header.Seq != f.high+1 || f.high == 0 {
-				f.low = rec.Header.Seq // what was before the gap is not claimed together with it
-			}
-			f.high, f.head, f.tip = rec.Header.Seq, rec.ID, rec
-		})
+		if !f.left && rec.Header.Seq >= f.floor { // else it was given up before we heard that it was kept
+			r.claim(now, f, func() {
+				if rec.Header.Seq != f.high+1 || f.high == 0 {
+					f.low = rec.Header.Seq // what was before the gap is not claimed together with it
+				}
+				f.high, f.head, f.tip = rec.Header.Seq, rec.ID, rec
+			})
+		}
 		if rec.Header.Order < orderFollowed {
 			r.maxOrder = max(r.maxOrder, rec.Header.Order)
 		}
 		r.show(now, f, rec)
 		if f == r.own {
 			r.sendOwn(now.Mono, rec)
+			r.inquireFor(now.Mono, f, rec)
 			continue
 		}
-		r.cite(f)
-		r.acknowledge(now.Mono, f, rec.Header.Flags)
+		if !f.left {
+			r.cite(f)
+			r.acknowledge(now.Mono, f, rec.Header.Flags&record.FlagAckWanted != 0)
+		}
 	}
+	for _, s := range kept.Splits {
+		r.splitKept(now, s)
+	}
+	r.Floors(now, floors)
+}
+
+// Floors says what the store gave up.
+func (r *Room) Floors(now Now, floors []record.Floor) {
 	for _, floor := range floors {
-		if f := r.feeds[floor.Feed]; f != nil && f.high != 0 && floor.Low > f.low {
-			r.claim(now, f, func() {
-				if f.low = floor.Low; f.low > f.high {
-					f.low, f.high = 0, 0
-				}
-			})
+		for f := r.feeds[floor.Chain]; f != nil; f = f.onward { // the store may not have split it yet
+			if f.high != 0 && floor.Low > f.low {
+				r.claim(now, f, func() {
+					if f.low = floor.Low; f.low > f.high {
+						f.gone, f.low, f.high = f.high+1, 0, 0
+					}
+				})
+			}
+			f.floor = max(f.floor, min(floor.Low, f.end()+1))
+			if floor.Low <= f.end() {
+				break
+			}
 		}
 	}
 }
@@ -287,6 +450,8 @@ func (r *Room) claim(now Now, f *feed, change func()) {
 		r.recent = slices.Delete(r.recent, i, i+1)
 	}
 	change()
+	r.changes++
+	f.changed = r.changes
 	if f.high != 0 {
 		r.sum.add(f)
 		r.recent = append(r.recent, f)
@@ -305,5 +470,5 @@ func byName(a, b *feed) int {
 	if c := bytes.Compare(a.short[:], b.short[:]); c != 0 {
 		return c
 	}
-	return cmp.Or(bytes.Compare(a.id.Author[:], b.id.Author[:]), cmp.Compare(a.id.Epoch, b.id.Epoch))
+	return a.id.Compare(b.id)
 }

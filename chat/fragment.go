@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"bytes"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +16,7 @@ type assembly struct {
 	buf   []byte
 	got   []extent       // sorted, apart
 	head  *record.Record // once the first piece came
+	began time.Duration
 	heard time.Duration
 }
 
@@ -43,12 +46,23 @@ func (p *assemblies) forget(rec *record.Record) {
 	}
 }
 
-// of is the assembly of a feed's record, if its first piece came.
-func (p *assemblies) of(id record.Feed, seq uint64) *assembly {
-	var found *assembly
+// again has pieces of a record that is not here after all count anew.
+func (p *assemblies) again(id record.ID) {
+	p.done = slices.DeleteFunc(p.done, func(d record.ID) bool { return d == id })
+}
+
+// of are the assemblies of a feed's records whose first piece came, by number.
+func (p *assemblies) of(id record.Feed) map[uint64]*assembly {
+	var found map[uint64]*assembly
 	for _, a := range p.byName {
-		if a.head != nil && a.head.Header.Feed == id && a.head.Header.Seq == seq && (found == nil || a.less(found)) {
-			found = a
+		if a.head == nil || a.head.Header.Feed != id {
+			continue
+		}
+		if found == nil {
+			found = map[uint64]*assembly{}
+		}
+		if seq := a.head.Header.Seq; found[seq] == nil || a.less(found[seq]) {
+			found[seq] = a
 		}
 	}
 	return found
@@ -57,9 +71,10 @@ func (p *assemblies) of(id record.Feed, seq uint64) *assembly {
 // open is the assembly of a record, made if need be: then the one that was quiet longest makes place.
 func (p *assemblies) open(now time.Duration, f wire.Frag) *assembly {
 	name := pieces{record.ID(f.Record), int(f.Total)}
-	if a := p.byName[name]; a != nil {
+	if a := p.byName[name]; a != nil && a.heard+assemblyLife >= now {
 		return a
 	}
+	maps.DeleteFunc(p.byName, func(_ pieces, a *assembly) bool { return a.heard+assemblyLife < now })
 	if slices.Contains(p.done, name.id) {
 		return nil
 	}
@@ -72,7 +87,7 @@ func (p *assemblies) open(now time.Duration, f wire.Frag) *assembly {
 		}
 		delete(p.byName, oldest.name())
 	}
-	a := &assembly{id: name.id, buf: make([]byte, f.Total)}
+	a := &assembly{id: name.id, buf: make([]byte, f.Total), began: now}
 	p.byName[name] = a
 	return a
 }
@@ -86,15 +101,11 @@ func (a *assembly) less(b *assembly) bool {
 
 func lessID(a, b record.ID) bool { return slices.Compare(a[:], b[:]) < 0 }
 
-// Frag takes a piece of a record (R20). Whoever sent it, only a whole record with its author's signature counts.
-func (r *Room) Frag(now Now, f wire.Frag) {
+// Frag takes a piece of a record (R20), with the record's head if the piece holds it and its signature was checked.
+// Whoever sent it, only a whole record with its author's signature counts.
+func (r *Room) Frag(now Now, f wire.Frag, head *record.Record) {
 	if int(f.Total) > record.MaxSize {
 		return
-	}
-	for name, a := range r.parts.byName {
-		if a.heard+assemblyLife < now.Mono {
-			delete(r.parts.byName, name)
-		}
 	}
 	a := r.parts.open(now.Mono, f)
 	if a == nil {
@@ -106,29 +117,35 @@ func (r *Room) Frag(now Now, f wire.Frag) {
 		delete(r.parts.byName, a.name()) // nobody cuts a record so small
 		return
 	}
-	if f.Offset == 0 && a.head == nil {
-		r.firstPiece(now, a)
+	if head != nil && a.head == nil { // from then on what is missing can be asked for
+		a.head = head
+		r.Head(now, head)
 	}
+	r.expectMore(now.Mono, a)
 	if len(a.got) == 1 && a.got[0] == (extent{0, len(a.buf)}) {
 		r.whole(now, a)
 	}
 }
 
-// firstPiece reads header and proof, which the first piece holds: from then on what is missing can be asked for.
-func (r *Room) firstPiece(now Now, a *assembly) {
-	head, _, err := record.ParseHeadPrefix(r.cfg.ID, a.buf[:a.got[0].to])
-	if err != nil || head.ID != a.id || !head.Verify(r.cfg.Verify) {
+// expectMore puts off the asking for the first record that a feed lacks when a piece of it just came: the rest is on
+// its way too. A piece is not proven, so this does not go on for longer than pieces that were sent together take.
+func (r *Room) expectMore(now time.Duration, a *assembly) {
+	if a.head == nil || now-a.began > piecesTake {
 		return
 	}
-	a.head = head
-	r.Head(now, head)
+	f := r.feeds[record.Chain{Feed: a.head.Header.Feed}]
+	if k := r.asks[f]; k != nil && a.head.Header.Seq == f.next {
+		k.at = max(k.at, now+r.profile.firstWant/2+r.firstWant())
+	}
 }
 
+// whole takes a record that is put together. Its head's signature was checked, and covers the body: what begins with
+// the same bytes needs no other check.
 func (r *Room) whole(now Now, a *assembly) {
+	delete(r.parts.byName, a.name()) // also if it is refused now: then it is to be asked for as if nothing had come
 	rec, err := record.Parse(r.cfg.ID, a.buf)
-	if err != nil || rec.ID != a.id || !rec.Verify(r.cfg.Verify) {
-		delete(r.parts.byName, a.name()) // somebody mixed a false piece in: begin anew
-		return
+	if err != nil || a.head == nil || !bytes.Equal(rec.Head(), a.head.Bytes()) {
+		return // somebody mixed a false piece in: begin anew
 	}
 	r.Record(now, rec)
 }

@@ -11,17 +11,74 @@ const (
 	maxAhead = 1024
 	// maxHeldBytes bounds all records held behind gaps in a room; reached, the feed that holds most drops what it holds
 	// and asks for it again later.
-	maxHeldBytes = 4 << 20
+	maxHeldBytes = 8 << 20
+	// maxFeedBytes bounds those of one feed: what is beyond is asked for again later. To drop all of it instead would make
+	// a lost datagram of a fast author cost all that follows.
+	maxFeedBytes = maxHeldBytes * 3 / 4
 	// maxAssemblies and assemblyLife bound reassembly: a new record pushes out the one that was quiet longest.
 	maxAssemblies = 64
 	assemblyLife  = 10 * time.Second
+	// piecesTake is for how long after the first piece of a record those that follow put off the asking for the rest.
+	piecesTake = 50 * time.Millisecond
 	// maxHolders is how many members are remembered as having of a feed what we lack; reached, the one asked in vain most
 	// often makes place.
 	maxHolders = 16
+	// patience is how often a member is asked in vain for what it claims of a feed that does not go on. Then it is asked
+	// rarely, and its word keeps nobody any more from going on where others say that the feed can be had. An honest one
+	// answers one in two at a loss of 30 %.
+	patience = 16
+	// maxAround is how many members are asked at once whether they have what a feed is about to skip.
+	maxAround = 16
+	// vainWants and vainRate bound the wants that one member is sent and that bring nothing: so many at once, and so many
+	// a second. Each record that came after it was asked makes good wantsDeserved of them for each datagram that it took.
+	// maxCredits is of how many members that is remembered; beyond, all begin anew.
+	vainWants     = 64
+	vainRate      = 0.25
+	wantsDeserved = 2
+	maxCredits    = 4096
+	// openMost and openRate bound the wants and receipts that go to all because no unicast reaches whom they are for: so
+	// many at once of each member, and so many a second of all together. In a crowd that comes nobody is known to be
+	// reached yet, and what goes from each to each and is heard by all is the cube of it.
+	openMost = 8
+	openRate = 256
+	// maxWakes and wakesRate bound the copies of own records to members on Wi-Fi: so many at once, and so many a second.
+	// One takes an eighth of the air that a broadcast of its size takes at the lowest rate, so that 96 of 512 bytes a
+	// second are half of what may be broadcast there.
+	maxWakes  = 192
+	wakesRate = 96
 	// maxAnswers bounds the records queued to be answered. The asker asks again for the rest.
 	maxAnswers = 4096
-	// maxAwaited is how many own posts are watched for receipts; the oldest is given up first.
-	maxAwaited = 64
+	// maxWatched is how many own posts are told of when more have them; the oldest is given up first. Who asks is still
+	// told.
+	maxWatched = 64
+	// maxRosters, maxOwnLevels and maxOtherLevels bound what is in memory of who has what (1 MiB). Of own posts the oldest
+	// go first, they stay in the store; of others what comes later is not noted: only its author needs to know it all.
+	maxRosters     = 64
+	maxOwnLevels   = 1 << 14
+	maxOtherLevels = 1 << 14
+	// maxSaved is how many levels are stored at once: some milliseconds of the store. The others follow.
+	maxSaved = 1024
+	// agreedFeeds is how many of the feeds that changed last are noted as held by a member whose sum is ours, beside all
+	// own ones.
+	agreedFeeds = 64
+	// quietRecords is how many own records have to go unasked for until none is repeated any more: beats that come late
+	// on a busy host look like loss, and to repeat makes it busier.
+	quietRecords = 64
+	// lastLeftOut is the HEAD up to which those are left out that come before the next record is due.
+	lastLeftOut = 2
+	// enoughTold is how many members tell of the link by asking or not, and not only of themselves.
+	enoughTold = 3
+	// demandEach is over how many own records it is counted who asked for them. So many records after it was found that
+	// loss makes repeats pay, demandKept, it is measured anew, without them, whether it still does.
+	demandEach = 32
+	demandKept = 1024
+	// maxFollowing is how many bytes of records may follow one before it is repeated. Beyond it is not: what follows a
+	// record so fast tells receivers of its loss before a repeat could.
+	maxFollowing = 8 << 10
+	// MaxMissing is how many of those who do not have a post an event names.
+	MaxMissing = 10
+	// inquireEach is up to how many members are asked for a receipt one by one, so that the others need not answer.
+	inquireEach = 8
 	// digestClaims is how many claims a digest carries: as many as fit the smallest datagram.
 	digestClaims = 10
 	// splitAt and splitInto steer the comparison by ranges: a range of up to splitAt feeds is listed, a larger one is
@@ -48,7 +105,7 @@ type profile struct {
 	wantAgain, wantAgainMax                time.Duration // doubling
 	gather, holdOff                        time.Duration
 	repeats                                []time.Duration
-	heavyRepeat                            time.Duration // one more when loss is heavy; 0: none
+	heavyRepeats                           []time.Duration // these, too, when loss is heavy
 	heads                                  []time.Duration
 	digestMin, digestMax                   time.Duration
 	receiptEach                            time.Duration // receipts are spread over [0, N·receiptEach]
@@ -56,9 +113,10 @@ type profile struct {
 
 var wired = profile{
 	firstWant: 2 * time.Millisecond, firstWantEach: 50 * time.Microsecond, firstWantMax: time.Second,
-	wantAgain: 10 * time.Millisecond, wantAgainMax: time.Second,
+	wantAgain: 6 * time.Millisecond, wantAgainMax: time.Second,
 	gather: time.Millisecond, holdOff: 10 * time.Millisecond,
-	repeats: []time.Duration{3 * time.Millisecond, 12 * time.Millisecond}, heavyRepeat: 50 * time.Millisecond,
+	repeats:      []time.Duration{2 * time.Millisecond, 5 * time.Millisecond},
+	heavyRepeats: []time.Duration{8 * time.Millisecond, 12 * time.Millisecond},
 	heads: []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 80 * time.Millisecond,
 		320 * time.Millisecond, 1300 * time.Millisecond},
 	digestMin: 500 * time.Millisecond, digestMax: 64 * time.Second,
@@ -76,9 +134,34 @@ var wifi = profile{
 }
 
 const (
-	repeatAt      = 0.5         // repeats pay when this many receivers are expected to miss a record
-	heavyLoss     = 0.2         // one more repeat above it
-	settleTime    = time.Second // a difference younger than this is on its way, not lost
-	receiptAgain  = 60 * time.Millisecond
-	minorityShare = 4 // fewer than one in this many do not lower the datagram limit
+	repeatAt   = 0.5         // repeats pay when this many receivers are expected to miss a record
+	heavyLoss  = 0.2         // more repeats above it
+	settleTime = time.Second // a difference younger than this is on its way, not lost
+	// askRarest is how rarely a member is asked for what it did not give, however often it was asked.
+	askRarest = 16 * time.Second
+	// anewAfter is how long nobody may have claimed what a feed lacks before it goes on behind that: several digests of
+	// all who have something to say.
+	anewAfter    = 10 * time.Second
+	receiptAgain = 60 * time.Millisecond
+	// Of an author that asks for receipts again and again one answer each receiptAgainEach reaches it: fifty a second.
+	receiptAgainEach = 20 * time.Millisecond
+	// Unasked, a receiver tells an author at most every receiptEvery, and all receivers together one each
+	// receiptEveryEach.
+	receiptEvery     = time.Second
+	receiptEveryEach = 50 * time.Millisecond
+	// Members that owe a receipt are asked, after inquireAfter and for a minute after the post or after they came: every
+	// inquireFirst for as long as people wait for an answer, then at growing intervals. At a loss of 30 % both ways one
+	// question in two is answered, so that in inquireEager nearly all are.
+	inquireAfter = 400 * time.Millisecond
+	inquireFirst = 300 * time.Millisecond
+	inquireBack  = 50 * time.Millisecond // after a member came back, which tells by itself when it has met us
+	inquireEager = 10 * time.Second
+	inquireMax   = 3 * time.Second
+	inquireUntil = time.Minute
+	// saveAfter and saveOthersAfter are how long what members told of own and of others' chains waits for the store.
+	saveAfter       = 500 * time.Millisecond
+	saveOthersAfter = 10 * time.Second
+	// tellReceivedEach is how often it is told that more have a post for which nobody waits.
+	tellReceivedEach = 200 * time.Millisecond
+	minorityShare    = 4 // fewer than one in this many do not lower the datagram limit
 )

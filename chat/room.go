@@ -3,6 +3,7 @@ package chat
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"bcast/identity"
@@ -23,19 +24,22 @@ const never = time.Duration(math.MaxInt64)
 type Config struct {
 	ID          record.RoomID
 	Key         *identity.Key
-	RecvBuffer  int        // ours, in bytes: what answers to us must fit
-	Epoch       uint64     // of our own feed: fresh random bits unless the store continues one
-	Rand        *rand.Rand // timing only
-	Verify      record.Verifier
+	RecvBuffer  int                   // ours, in bytes: what answers to us must fit
+	Kept        record.Kept           // what the store has of the room; it goes on from there
+	Resume      bool                  // nothing of our own feed can be missing in Kept: it goes on, else one begins
+	Rand        *rand.Rand            // timing, and the epochs of own feeds: seeded from a secret
 	Fingerprint func([]byte) [16]byte // keyed by the room
+	Direct      identity.PublicKey    // of the only other member; zero: who joins is one
 }
 
 // Peer is what a Room knows of a device present on the link.
 type Peer struct {
 	ID         identity.DeviceID
+	Instance   identity.Instance // its run
 	RecvBuffer int
 	Wifi       bool
 	InRoom     bool // it says so in its presence; its join record may be on its way
+	Open       bool // what is for it alone goes to all: no unicast is known to reach it
 }
 
 // Destination classes order what waits for the broadcast budget: what was just said goes first.
@@ -66,7 +70,7 @@ type Load struct {
 // Output is what a Room wants done, in this order: what is stored must be kept before Stored is called, and what
 // Stored then hands out may be sent.
 type Output struct {
-	Store  []*record.Record
+	Store  record.Batch
 	Load   []Load
 	Send   []Send
 	Events []Event
@@ -80,85 +84,142 @@ const (
 	Joined
 	Left
 	Renamed
-	Received // Have of Members hold the own post Record
+	Received  // Have of Members have the own post Record
+	Signalled // Device does Signal at this moment
+	Forked    // Device signed Record and, with the same number, Branch: from that on its posts are of a branch
+	Synced    // Have of the Total records that Device has more than we came by a stream
 )
 
 // Event is one fact of the conversation.
 type Event struct {
 	Kind    EventKind
 	Record  *record.Record
-	Index   int
-	Post    record.Post
-	Late    bool // belongs above what was shown before
+	Branch  record.ID     // of the author's fork that the record is in; zero: none
+	Index   int           // of Posts[0] in Record
+	Posts   []record.Post // of Posted: one after the other as Record has them; nobody writes to it
+	Late    bool          // belongs above what was shown before
 	Device  identity.DeviceID
 	Nick    identity.Nick
 	Was     identity.Nick
 	Members int
 	Have    int
+	Missing []identity.DeviceID // of Received: who does not have it, at most MaxMissing of them
+	Total   int
+	Done    bool // of Synced: the last one; if Have is less than Total, it broke off
+	Signal  SignalKind
+	Text    string // of Signal
 }
 
 // Room is one room's conversation among those it shares a network with.
 type Room struct {
 	cfg   Config
 	self  identity.DeviceID
-	feeds map[record.Feed]*feed
+	other identity.DeviceID // of a direct room: the other one
+	feeds map[record.Chain]*feed
 	short map[record.ShortFeed]*feed
 	own   *feed
 
+	doubted   bool          // somebody claims more of our own feed than we have: our next record begins a new one
+	renewedAt time.Duration // when an own feed was last begun
+
 	sum       sum           // over the claims of all feeds
 	recent    []*feed       // feeds with a claim, the last changed last
+	changes   uint64        // of claims, counted
 	changedAt time.Duration // when sum last changed
 	heldBytes int
 
 	present map[identity.DeviceID]Peer
 	members map[identity.DeviceID]*member
+	company company // the members present, counted
 
-	link      Link
-	profile   *profile
-	limit     int
-	limiter   identity.DeviceID
-	asks      map[*feed]*ask
-	answers   answers
-	parts     assemblies
-	trickle   trickle
-	tail      tail
-	receipts  map[*feed]time.Duration // when to tell the author of each what is stored of it
-	awaited   []*awaited
-	levels    map[identity.DeviceID]uint64     // how far each member has our own feed
-	differing map[identity.DeviceID]difference // whose digests differ from ours
-	served    map[identity.DeviceID]*served    // what each member may still be sent of repairs
-	compared  time.Duration                    // when a comparison by ranges was last begun
-	token     uint64
-	topOrder  uint64  // of what was shown
-	maxOrder  uint64  // of what was stored
-	newest    []*feed // heads to cite as parents: changed by others since our last record
-	out       Output
+	link        Link
+	profile     *profile
+	limit       int
+	limiter     identity.DeviceID
+	asks        map[*feed]*ask
+	askAt       time.Duration // before when none of them is due
+	answers     answers
+	parts       assemblies
+	bulk        bulk
+	trees       map[record.Feed]*tree
+	looks       map[uint64]look // by token of a Load
+	splits      []*fork         // that the store does not know of yet, in the order in which it has to
+	splitting   *record.Split   // the one that it was told of
+	splitAt     time.Duration   // when it is told again, after it refused
+	untold      []*fork         // whose proof is to be broadcast
+	tells       served          // how many may be now
+	trickle     trickle
+	tail        tail
+	receipts    receipts
+	ledger      ledger
+	differing   map[identity.DeviceID]difference // whose digests differ from ours
+	served      map[identity.DeviceID]*served    // what each member may still be sent of repairs
+	credits     map[identity.DeviceID]*served    // and of wants that bring nothing
+	openly      served                           // and how much for one member may go to all now
+	wakes       served                           // and how many copies of what we say to members on Wi-Fi
+	compared    time.Duration                    // when a comparison by ranges was last begun
+	aroundAt    time.Duration                    // before when no others are asked what they have of a feed
+	rekeys      []*record.Record
+	keyEpoch    uint32 // of what we say
+	topic       string
+	topicBy     *record.Record                  // which set it
+	signals     map[identity.DeviceID]signalled // of members here
+	signalledAt time.Duration                   // when we last sent one
+	awayAt      time.Duration                   // when we say again that we are away; never: we are not
+	awayText    string
+	token       uint64
+	topOrder    uint64  // of what was shown
+	maxOrder    uint64  // of what was stored
+	newest      []*feed // heads to cite as parents: changed by others since our last record
+	out         Output
 }
 
 // Link is what the room's broadcasts travel over.
 type Link struct {
 	Wifi     bool
 	Datagram int     // largest UDP payload, bytes
-	Loss     float64 // share of broadcasts that do not arrive, as measured
+	Loss     float64 // share of broadcasts that do not arrive, as is to be expected (R14)
+	Missed   float64 // share that did not arrive here, as counted: told in receipts
 }
 
-// New makes a room with our own feed and nothing in it.
+// New makes a room with what was kept of it and our own feed.
 func New(now Now, cfg Config) *Room {
 	r := &Room{
 		cfg: cfg, self: cfg.Key.ID(),
-		feeds: map[record.Feed]*feed{}, short: map[record.ShortFeed]*feed{},
+		feeds: map[record.Chain]*feed{}, short: map[record.ShortFeed]*feed{},
 		present: map[identity.DeviceID]Peer{}, members: map[identity.DeviceID]*member{},
-		asks: map[*feed]*ask{}, receipts: map[*feed]time.Duration{},
-		levels: map[identity.DeviceID]uint64{}, differing: map[identity.DeviceID]difference{},
-		served: map[identity.DeviceID]*served{}, compared: -time.Hour,
+		company: company{small: map[identity.DeviceID]int{}},
+		asks:    map[*feed]*ask{}, askAt: never, differing: map[identity.DeviceID]difference{},
+		served: map[identity.DeviceID]*served{}, credits: map[identity.DeviceID]*served{}, compared: -time.Hour,
+		signals: map[identity.DeviceID]signalled{}, signalledAt: -signalEach, awayAt: never,
+		trees: map[record.Feed]*tree{}, looks: map[uint64]look{}, splitAt: never,
+		tells: served{tokens: maxTells, at: now.Mono}, openly: served{tokens: openMost, at: now.Mono},
+		wakes: served{tokens: maxWakes, at: now.Mono},
 	}
 	r.answers.init()
 	r.parts.init()
-	r.own = r.feedOf(record.Feed{Author: cfg.Key.Public(), Epoch: cfg.Epoch})
-	r.own.next = 1
+	r.receipts.init()
+	r.ledger.init()
+	r.bulk.init()
 	r.SetLink(Link{Datagram: wire.MaxDatagram})
+	r.pair()
+	r.restore(now, &cfg.Kept)
+	if !r.resumes(&cfg) {
+		r.renew(now.Mono)
+	}
+	r.renewedAt = now.Mono - doubtEach
 	r.trickle.reset(now.Mono, r.profile, cfg.Rand)
 	return r
+}
+
+// resumes tells whether our own feed may be gone on with: the one that we wrote last, if all of it is kept and nobody
+// forked it.
+func (r *Room) resumes(cfg *Config) bool {
+	own := cfg.Kept.Own
+	return cfg.Resume && r.own != nil && own != nil && r.own.id == (record.Chain{Feed: *own}) && r.own.fork == nil &&
+		!slices.ContainsFunc(cfg.Kept.Chains, func(c record.ChainState) bool {
+			return c.Chain.Feed == *own && !c.Chain.Branch.IsZero()
+		})
 }
 
 // Drain moves everything to be done to out, whose slices it sets.
@@ -169,7 +230,8 @@ func (r *Room) Drain(out *Output) {
 
 // Deadline is when Advance is due next.
 func (r *Room) Deadline() time.Duration {
-	return min(r.askDeadline(), r.answers.deadline(), r.trickle.deadline(), r.tail.deadline(), r.receiptDeadline())
+	return min(r.askDeadline(), r.answers.deadline(), r.trickle.deadline(), r.tail.deadline(), r.receipts.deadline(),
+		r.ledger.deadline(), r.awayAt, r.bulkDeadline(), r.forkDeadline())
 }
 
 // Advance does what has become due.
@@ -177,7 +239,13 @@ func (r *Room) Advance(now Now) {
 	r.sendTail(now.Mono)
 	r.sendAnswers(now.Mono)
 	r.sendAsks(now.Mono)
+	r.sendForks(now.Mono)
 	r.sendReceipts(now.Mono)
+	r.inquire(now.Mono)
+	r.tellWatched(now.Mono)
+	r.saveLevels(now.Mono)
+	r.sendAway(now.Mono)
+	r.lookBehind(now.Mono)
 	if r.trickle.advance(now.Mono, r.profile, r.cfg.Rand) {
 		r.sendDigest()
 	}
@@ -195,16 +263,23 @@ func (r *Room) SetLink(link Link) {
 func (r *Room) Present(now Now, p Peer) {
 	before, here := r.present[p.ID]
 	was := here && r.isMember(p.ID)
-	r.present[p.ID] = p
+	r.regard(p.ID, func() { r.present[p.ID] = p })
 	if !here || before != p {
 		r.fit()
 	}
 	if m := r.members[p.ID]; m != nil {
 		m.heard = now.Wall
 	}
+	if !here {
+		r.tellAuthor(now.Mono, p.ID)
+	}
+	if !was || before.Instance != p.Instance {
+		r.inquireAgain(now.Mono, p.ID)
+	}
 	if !was && r.isMember(p.ID) {
 		r.trickle.reset(now.Mono, r.profile, r.cfg.Rand)
-		r.askAgain(now.Mono)
+		r.askAgain(now.Mono, p.ID)
+		r.tellNewcomer(now.Mono)
 	}
 }
 
@@ -213,9 +288,14 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 	if _, known := r.present[id]; !known {
 		return
 	}
-	delete(r.present, id)
+	r.regard(id, func() { delete(r.present, id) })
 	delete(r.differing, id)
+	delete(r.ledger.agreed, id)
 	delete(r.served, id)
+	delete(r.signals, id)
+	delete(r.receipts.due, id)
+	delete(r.receipts.last, id)
+	delete(r.bulk.failures, id)
 	for _, f := range r.short {
 		f.forgetHolder(id)
 	}
@@ -230,28 +310,21 @@ func (r *Room) fit() {
 	if r.link.Wifi {
 		r.profile = &wifi
 	}
-	small, all, lowest := 0, 1, r.limit
+	if r.company.wifi > 0 {
+		r.profile = &wifi
+	}
+	small, lowest := 0, r.limit
 	var limiter identity.DeviceID
-	for id, p := range r.present {
-		if !r.isMember(id) {
-			continue
-		}
-		if p.Wifi {
-			r.profile = &wifi
-		}
-		if p.RecvBuffer < wire.MinDatagram {
-			continue
-		}
-		all++
-		if p.RecvBuffer >= r.limit {
+	for id, buffer := range r.company.small {
+		if buffer >= r.limit {
 			continue
 		}
 		small++
-		if p.RecvBuffer < lowest || p.RecvBuffer == lowest && id.Compare(limiter) < 0 {
-			lowest, limiter = p.RecvBuffer, id
+		if buffer < lowest || buffer == lowest && id.Compare(limiter) < 0 {
+			lowest, limiter = buffer, id
 		}
 	}
-	if small*minorityShare >= all {
+	if small*minorityShare >= r.company.able+1 {
 		r.limit, r.limiter = lowest, limiter
 	}
 }
@@ -262,16 +335,48 @@ func (r *Room) Limit() (int, identity.DeviceID) { return r.limit, r.limiter }
 // OnWifi tells whether we or a member here are on Wi-Fi, so that the room goes easy on the air.
 func (r *Room) OnWifi() bool { return r.profile == &wifi }
 
-// crowd is how many take part here now, we included.
-func (r *Room) crowd() int {
-	n := 1
-	for id := range r.present {
-		if r.isMember(id) {
-			n++
-		}
-	}
-	return n
+// company is the members present, so that a crowd is not counted for each of whom it consists.
+type company struct {
+	all, wifi int
+	able      int                       // whose buffers take the smallest datagram
+	small     map[identity.DeviceID]int // buffers of these that do not take the largest
 }
+
+// regard carries out a change of whether a device is here, or a member, and keeps the company in step.
+func (r *Room) regard(id identity.DeviceID, change func()) {
+	_, counted := r.count(id, -1)
+	delete(r.company.small, id)
+	change()
+	p, counts := r.count(id, 1)
+	switch {
+	case counts && !counted:
+		r.tail.demand.meet(id, r.own.next-1)
+	case counted && !counts:
+		delete(r.tail.demand.asked, id)
+	}
+	if counts && p.RecvBuffer >= wire.MinDatagram && p.RecvBuffer < wire.MaxDatagram {
+		r.company.small[id] = p.RecvBuffer
+	}
+}
+
+// count adds one who counts, or takes it away.
+func (r *Room) count(id identity.DeviceID, one int) (Peer, bool) {
+	p, here := r.present[id]
+	if !here || !r.isMember(id) {
+		return p, false
+	}
+	r.company.all += one
+	if p.Wifi {
+		r.company.wifi += one
+	}
+	if p.RecvBuffer >= wire.MinDatagram {
+		r.company.able += one
+	}
+	return p, true
+}
+
+// crowd is how many take part here now, we included.
+func (r *Room) crowd() int { return 1 + r.company.all }
 
 func (r *Room) send(to identity.DeviceID, class Class, f wire.Frame) {
 	r.out.Send = append(r.out.Send, Send{To: to, Class: class, Frame: f})

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"bcast/identity"
@@ -9,33 +10,71 @@ import (
 	"bcast/internal/wire"
 )
 
-// maxCited is how many heads of other feeds a record of ours names: enough to place it after what we had read.
-const maxCited = 2
+// MaxCited is how many heads of other feeds a record of ours names: enough to place it after what we had read.
+const MaxCited = 2
 
 // Say makes the next record of our own feed. It is sent and shown when Stored has confirmed it. With ack the members
-// are asked for receipts, and Received events tell how many of those here now have it.
+// are asked for receipts. Received events tell how many of those who are members now have it.
 func (r *Room) Say(now Now, posts []record.Post, ack bool) (record.ID, error) {
-	body, err := record.EncodePosts(posts)
+	ids, err := r.SayAll(now, [][]record.Post{posts}, ack)
 	if err != nil {
-		return record.ID{}, fmt.Errorf("say: %w", err)
+		return record.ID{}, err
 	}
-	h := record.Header{
-		Feed: r.own.id, Seq: r.own.next, Prev: r.own.prev,
-		Order: min(max(uint64(max(now.Wall.UnixMilli(), 0)), r.maxOrder+1), record.MaxOrder),
-		Wall:  now.Wall.UnixNano(), Parents: r.cited(),
+	return ids[0], nil
+}
+
+// SayAll makes a record of each of the packs, at most record.MaxFlight under one signature. With ack the members are
+// asked for a receipt of the last one, which tells of all.
+func (r *Room) SayAll(now Now, packs [][]record.Post, ack bool) ([]record.ID, error) {
+	bodies := make([][]byte, len(packs))
+	for i, posts := range packs {
+		var err error
+		if bodies[i], err = record.EncodePosts(posts); err != nil {
+			return nil, fmt.Errorf("say: %w", err)
+		}
 	}
-	if ack {
-		h.Flags |= record.FlagAckWanted
+	if r.doubted {
+		r.renew(now.Mono)
 	}
-	rec := record.Sign(r.cfg.Key, r.cfg.ID, []record.Draft{{Header: h, Body: body}})[0]
-	r.maxOrder = h.Order
-	r.own.prove(h.Seq)
-	r.hold(r.own, rec)
+	members := r.freeze(now, r.own.id.Feed, r.own.next)
+	var ids []record.ID
+	for len(bodies) > 0 {
+		n := min(len(bodies), record.MaxFlight)
+		for i, rec := range r.flight(now, bodies[:n], ack && n == len(bodies)) {
+			if last := n == len(bodies) && i == n-1; last && !membership(packs[i][0].Kind) {
+				r.watch(rec, r.own.id, members) // who has it has what was said together with it
+			}
+			ids = append(ids, rec.ID)
+		}
+		bodies, packs = bodies[n:], packs[n:]
+	}
+	return ids, nil
+}
+
+// flight signs the next records of our own feed and hands them to the store; with ack the last one asks for receipts.
+func (r *Room) flight(now Now, bodies [][]byte, ack bool) []*record.Record {
+	drafts := make([]record.Draft, len(bodies))
+	prev := r.own.prev
+	for i, body := range bodies {
+		h := record.Header{
+			KeyEpoch: r.keyEpoch,
+			Feed:     r.own.id.Feed, Seq: r.own.next + uint64(i), Prev: prev,
+			Order: min(max(uint64(max(now.Wall.UnixMilli(), 0)), r.maxOrder+1), record.MaxOrder),
+			Wall:  now.Wall.UnixNano(), Parents: r.cited(),
+		}
+		if ack && i == len(bodies)-1 {
+			h.Flags |= record.FlagAckWanted
+		}
+		drafts[i] = record.Draft{Header: h, Body: body}
+		r.maxOrder, prev = h.Order, drafts[i].Name(r.cfg.ID)
+	}
+	records := record.Sign(r.cfg.Key, r.cfg.ID, drafts)
+	for _, rec := range records {
+		r.own.prove(rec.Header.Seq)
+		r.hold(r.own, rec)
+	}
 	r.accept(r.own)
-	if ack {
-		r.await(rec)
-	}
-	return rec.ID, nil
+	return records
 }
 
 // cite remembers that f's head is new since our last record.
@@ -47,7 +86,7 @@ func (r *Room) cite(f *feed) {
 		}
 	}
 	r.newest = append(r.newest, f)
-	if len(r.newest) > maxCited {
+	if len(r.newest) > MaxCited {
 		r.newest = r.newest[1:]
 	}
 }
@@ -65,6 +104,9 @@ func (r *Room) cited() []record.ID {
 // the last record of a burst learns of it.
 type tail struct {
 	repeats []repeat
+	said    int // bytes of all own records so far
+	copies  int // of the last record, with its repeats
+	demand  demand
 	last    *record.Record
 	head    int // index into profile.heads of the next one
 	headAt  time.Duration
@@ -72,8 +114,18 @@ type tail struct {
 }
 
 type repeat struct {
-	at  time.Duration
-	rec *record.Record
+	at   time.Duration
+	rec  *record.Record
+	said int // with it
+}
+
+// overtake drops the repeats of records after which so much was said that it tells of their loss before a repeat could.
+func (t *tail) overtake() {
+	n := 0
+	for n < len(t.repeats) && t.said-t.repeats[n].said > maxFollowing {
+		n++
+	}
+	t.repeats = t.repeats[n:]
 }
 
 func (t *tail) deadline() time.Duration {
@@ -87,7 +139,8 @@ func (t *tail) deadline() time.Duration {
 	return at
 }
 
-// sendOwn broadcasts a record of ours and sends it in pieces to those whose buffers would cut it.
+// sendOwn broadcasts a record of ours, and sends it in pieces to those whose buffers would cut it, and once more to
+// each who may sleep.
 func (r *Room) sendOwn(now time.Duration, rec *record.Record) {
 	r.carry(rec, identity.DeviceID{}, Fresh, r.limit)
 	for _, p := range r.sortedPresent() {
@@ -97,16 +150,73 @@ func (r *Room) sendOwn(now time.Duration, rec *record.Record) {
 		}
 	}
 	t := &r.tail
-	if expected := float64(r.crowd()-1) * r.link.Loss; expected >= repeatAt {
-		for _, d := range r.profile.repeats {
-			t.repeats = append(t.repeats, repeat{now + d + r.jitter(d/4), rec})
+	t.said += len(rec.Bytes())
+	t.overtake()
+	others := r.crowd() - 1 - r.wakeSleepers(now, rec)
+	t.demand.say(rec.Header.Seq)
+	t.last, t.head, t.since = rec, t.firstHead(now-t.since, r), now
+	t.copies = 1
+	if loss := t.loss(r.link.Loss); float64(others)*loss >= repeatAt {
+		delays := r.profile.repeats
+		if loss >= heavyLoss {
+			delays = slices.Concat(delays, r.profile.heavyRepeats)
 		}
-		if d := r.profile.heavyRepeat; d > 0 && r.link.Loss >= heavyLoss {
-			t.repeats = append(t.repeats, repeat{now + d + r.jitter(d/4), rec})
+		t.head = max(t.head, 1) // a repeat tells what the first head would
+		t.copies += len(delays)
+		for _, d := range delays {
+			t.repeats = append(t.repeats, repeat{now + d + r.jitter(d/4), rec, t.said})
 		}
 	}
-	t.last, t.head, t.since = rec, 0, now
-	t.headAt = now + r.profile.heads[0]
+	t.headAt = now + r.profile.heads[t.head]
+}
+
+// firstHead is which HEAD comes first after a record that was said so long after the one before. Where records do not
+// get lost those are left out which the next record may overtake, if we go on as we do: it tells as much.
+func (t *tail) firstHead(pause time.Duration, r *Room) int {
+	next, heads := pause+pause/2, r.profile.heads
+	if !t.demand.quiet(r.crowd()) || next > heads[lastLeftOut] {
+		return 0
+	}
+	first := 0
+	for heads[first] < next {
+		first++
+	}
+	return first
+}
+
+// wakeSleepers sends a record to each member on Wi-Fi alone, too, and tells how many these are. An access point keeps
+// broadcasts for the beacon at which sleepers wake, sends them at its lowest rate and nobody acknowledges them; a
+// unicast comes sooner, at a high rate, and is repeated by the link. So copies to some cost the air less than repeats
+// to all; when there were so many lately that they would cost more, none is sent.
+func (r *Room) wakeSleepers(now time.Duration, rec *record.Record) int {
+	whole := wire.SealedOverhead + len(rec.Bytes())
+	if r.profile != &wifi || !r.other.IsZero() || whole > r.limit {
+		return 0
+	}
+	var sleepers []identity.DeviceID
+	for _, p := range r.sortedPresent() {
+		if p.Wifi && !p.Open && r.isMember(p.ID) && whole <= p.RecvBuffer {
+			sleepers = append(sleepers, p.ID)
+		}
+	}
+	cost := float64(len(sleepers))
+	if r.wakes.refill(now, maxWakes, wakesRate); cost > r.wakes.tokens {
+		return 0
+	}
+	r.wakes.tokens -= cost
+	for _, id := range sleepers {
+		r.carry(rec, id, Fresh, r.limit)
+	}
+	return len(sleepers)
+}
+
+// loss is the share of broadcasts lost by which repeats are decided: what members had to ask for, or what beats
+// tell, as long as somebody asks.
+func (t *tail) loss(beats float64) float64 {
+	if t.demand.calm > quietRecords {
+		beats = 0
+	}
+	return max(t.demand.loss, beats)
 }
 
 func (r *Room) sendTail(now time.Duration) {
@@ -157,5 +267,5 @@ func (r *Room) carryPart(rec *record.Record, dst identity.DeviceID, class Class,
 
 // Again sends a record of ours to one member in pieces that its buffer takes whole, after it said that it was cut.
 func (r *Room) Again(rec record.ID, to identity.DeviceID, buffer int) {
-	r.answers.direct(rec, to, max(min(buffer, wire.MaxDatagram), wire.MinDatagram))
+	r.answers.direct(rec, to, max(min(buffer, r.LimitOf(to)), wire.MinDatagram))
 }

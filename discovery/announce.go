@@ -13,6 +13,7 @@ import (
 type link struct {
 	Interface
 	hellos    []hello // still to come of the announcement
+	lossy     bool    // of this announcement: somebody was not reached by it in time, so others may not have been
 	lastHello time.Duration
 	beat      time.Duration              // the next BEAT, which everything sent before it promises
 	questions [challengesKept]question   // sent to all, newest first
@@ -32,7 +33,7 @@ type question struct {
 }
 
 func (i Interface) equal(other Interface) bool {
-	return i.Index == other.Index && i.Wifi == other.Wifi && i.Network == other.Network &&
+	return i.Index == other.Index && i.Wifi == other.Wifi && i.Second == other.Second && i.Network == other.Network &&
 		slices.Equal(i.Addrs, other.Addrs)
 }
 
@@ -78,7 +79,7 @@ func (d *Discovery) announce(now time.Duration) {
 		if l.lastHello != never {
 			start = max(now, l.lastHello+helloGap)
 		}
-		l.hellos = l.hellos[:0]
+		l.hellos, l.lossy = l.hellos[:0], false
 		for _, step := range helloSteps {
 			at := start + step.after + between(d.cfg.Rand, 0, step.after/helloJitter)
 			l.hellos = append(l.hellos, hello{at, step.spare})
@@ -91,17 +92,24 @@ func (d *Discovery) announce(now time.Duration) {
 func (d *Discovery) advanceLink(now time.Duration, l *link) {
 	wanted := false
 	for len(l.hellos) > 0 && now >= l.hellos[0].at { // one stands for all that are overdue
-		wanted = wanted || !l.hellos[0].spare || d.strange(now, l)
+		l.lossy = l.lossy || l.hellos[0].spare && d.strange(now, l)
+		wanted = wanted || !l.hellos[0].spare || l.lossy
 		l.hellos = l.hellos[1:]
 	}
 	if wanted {
 		l.lastHello = now
-		d.broadcast(now, l, wire.Presence{Type: d.greeting()})
+		p := wire.Presence{Type: d.greeting()}
+		p.Echo = d.echoFor(now, l)
+		d.broadcast(now, l, p)
 	}
 	if now >= l.beat {
 		interval := l.interval(d.on(l))
 		l.beat = now + between(d.cfg.Rand, interval-interval/beatJitter, latest(interval))
-		d.broadcast(now, l, wire.Presence{Type: wire.TypeBeat})
+		if !l.Second || d.Met(l.Index) {
+			p := wire.Presence{Type: wire.TypeBeat}
+			p.Echo = d.echoFor(now, l)
+			d.broadcast(now, l, p)
+		}
 	}
 	if len(l.hellos) > 0 {
 		d.due(l.hellos[0].at)
@@ -128,11 +136,43 @@ func (l *link) nextHello() (time.Duration, bool) {
 	return 0, false
 }
 
-// strange tells whether somebody was heard on l just now who has not proven anything.
+// strange tells whether somebody was heard on l just now who has not proven anything, or is here and did not answer yet
+// what was sent to its place alone.
 func (d *Discovery) strange(now time.Duration, l *link) bool {
 	return slices.ContainsFunc(d.strangers, func(s *stranger) bool {
-		return s.iface == l.Index && now < s.heard+strangeFor
+		return s.iface == l.Index && now < s.heard+strangeFor && d.unanswered(now, &s.path)
+	}) || slices.ContainsFunc(d.peers, func(p *peer) bool {
+		return slices.ContainsFunc(p.paths, func(t *path) bool {
+			return t.iface == l.Index && !t.reached && !t.blocked && d.unanswered(now, t)
+		})
 	})
+}
+
+// echoFor is the challenge of somebody heard on l lately whom our answer may not have reached, of each in turn, of
+// strangers first: to echo it to all costs nothing and is owed to nobody.
+func (d *Discovery) echoFor(now time.Duration, l *link) wire.Challenge {
+	var best *path
+	look := func(t *path) {
+		if t.iface == l.Index && !t.reached && !t.blocked && !t.theirs.IsZero() && now < t.heard+echoLifetime/2 &&
+			now >= t.answered+answerWait/2 && (best == nil || t.echoed < best.echoed) {
+			best = t
+		}
+	}
+	for _, s := range d.strangers {
+		look(&s.path)
+	}
+	if best == nil {
+		for _, p := range d.peers {
+			for _, t := range p.paths {
+				look(t)
+			}
+		}
+	}
+	if best == nil {
+		return wire.Challenge{}
+	}
+	best.echoed = now
+	return best.theirs
 }
 
 // claims is what everything sent on l says of us.
@@ -142,6 +182,7 @@ func (d *Discovery) claims(now time.Duration, l *link) wire.Claims {
 		UnicastPort: d.cfg.UnicastPort, StreamPort: d.cfg.StreamPort, Wifi: l.Wifi,
 		RecvBuffer: uint16(min(max(d.cfg.RecvBuffer, 0), math.MaxUint16)), Watch: d.cfg.RecvBuffer < watchBelow,
 		MaxVersion: wire.Version, NextBeat: max(l.beat-now, 0), Rooms: d.cfg.Rooms,
+		Services: d.cfg.Services,
 	}
 }
 
@@ -157,7 +198,7 @@ func (d *Discovery) broadcast(now time.Duration, l *link, p wire.Presence) {
 }
 
 // unicast sends to the place of t and to nobody else; until it is known to be theirs, at most one datagram for each
-// that came from there, and unreachedCredit. Everything but an ACK brings a challenge for that place.
+// that came from there. Everything but an ACK brings a challenge for that place.
 func (d *Discovery) unicast(
 	now time.Duration, l *link, t *path, kind wire.Type, to identity.Instance, echo wire.Challenge,
 ) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bcast/identity"
+	"bcast/internal/fuzztest"
 	"bcast/internal/wire"
 )
 
@@ -162,16 +163,16 @@ type chaos struct {
 	d       *Discovery
 	now     time.Duration
 	out     Output
-	heard   map[netip.AddrPort]int // datagrams from, and to, addresses that have never been proven
+	heard   map[netip.AddrPort]int // datagrams from, and to, addresses that never echoed what went to them alone
 	told    map[netip.AddrPort]int
-	proven  [4]bool          // which of the addresses are
+	proven  [4]bool          // which of the addresses did
 	asked   []wire.Challenge // what went out lately
 	counter uint64
 }
 
 func newChaos(t *testing.T) *chaos {
 	c := &chaos{t: t, heard: map[netip.AddrPort]int{}, told: map[netip.AddrPort]int{}}
-	c.d = New(Config{Self: identity.DeviceID{0x80}, Instance: ours, Rand: rand.New(rand.NewPCG(1, 1)), Nick: "me"})
+	c.d = New(Config{Self: identity.DeviceID{0x80}, Rand: rand.New(rand.NewPCG(1, 1)), Nick: "me"})
 	c.d.SetInterfaces(0, []Interface{wired, radio})
 	c.check()
 	return c
@@ -245,7 +246,7 @@ func (c *chaos) check() {
 	}
 }
 
-// inspect counts what goes to addresses that were proven neither before nor after it was sent.
+// inspect counts what goes to addresses that had not echoed what went to them alone, neither before it was sent nor after.
 func (c *chaos) inspect() {
 	c.out = Output{}
 	c.d.Drain(&c.out)
@@ -253,7 +254,8 @@ func (c *chaos) inspect() {
 	c.proven = [4]bool{}
 	for i := range c.proven {
 		_, addr := numbered(i)
-		_, c.proven[i] = c.d.PeerAt(addr)
+		p, known := c.d.PeerAt(addr)
+		c.proven[i] = known && p.Reached
 	}
 	for _, s := range c.out.Send {
 		if !s.Presence.Challenge.IsZero() {
@@ -272,9 +274,9 @@ func (c *chaos) inspect() {
 	c.asked = c.asked[max(0, len(c.asked)-15):]
 }
 
-// "All of a kind the same size so that no answer outweighs its question": to an address that proved nothing goes at
-// most one datagram for each that came, whatever comes.
-func TestAmplification(t *testing.T) {
+// TA14-017A (SSDP ×30.8). "All of a kind the same size so that no answer outweighs its question": to an address that did
+// not echo what went to it alone goes at most one datagram for each that came, whatever comes.
+func TestADV_16_No_answer_outweighs_its_question(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	for range 20 {
 		c := newChaos(t)
@@ -289,9 +291,12 @@ func FuzzDiscovery(f *testing.F) {
 	f.Add([]byte{5, 9, 1, 0, 6, 9, 0x11, 1, 9, 9, 0, 9, 10, 9, 1, 0, 5, 9, 1, 1})
 	f.Add([]byte{5, 1, 1, 0, 7, 1, 0x10, 1, 1, 0, 3, 1, 4, 0, 0, 200, 1, 0, 0, 1, 5, 129, 1, 1, 7, 129, 0x20, 1})
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		c := newChaos(t)
-		for ops = ops[:min(len(ops), 2000)]; len(ops) >= 4; ops = ops[4:] {
-			c.step(ops[0], ops[1], ops[2], ops[3])
-		}
+		ops = ops[:min(len(ops), 2000)]
+		fuzztest.Within(t, len(ops), 8<<10, 256<<10, func() {
+			c := newChaos(t)
+			for ops := ops; len(ops) >= 4; ops = ops[4:] {
+				c.step(ops[0], ops[1], ops[2], ops[3])
+			}
+		})
 	})
 }

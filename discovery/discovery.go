@@ -14,8 +14,7 @@ import (
 
 // Config is what a Discovery is told of its device.
 type Config struct {
-	Self     identity.DeviceID
-	Instance identity.Instance
+	Self identity.DeviceID
 	// Rand gives jitter and challenges: outside of tests a ChaCha8 with a seed from crypto/rand, because who can
 	// predict a challenge can echo it unheard.
 	Rand        *rand.Rand
@@ -24,23 +23,30 @@ type Config struct {
 	StreamPort  uint16 // 0: none
 	RecvBuffer  int    // bytes
 	Rooms       []identity.RoomName
+	Services    []wire.Service
 }
 
 // Interface is a network interface to take part on. Addrs are its own addresses, the first wire.MaxAddrs of which are
 // announced; a datagram sent by it must have one of those as its source. Network is another value whenever the link
 // may lead to another network than before: what was proven on the interface is then to be proven again.
+//
+// Second marks one by which all are reached that another interface does not reach, and nobody else: while nobody was
+// met there no beats are sent by it.
 type Interface struct {
 	Index   int
 	Addrs   []netip.Addr
 	Wifi    bool
+	Second  bool
 	Network [16]byte
 }
 
-// Send is a datagram to be signed and sent: Type, To and Claims are set. A zero To is a broadcast on Iface.
+// Send is a datagram to be signed and sent: Type, To and Claims are set. A zero To is a broadcast on Iface, to its
+// directed address or, if Limited, to 255.255.255.255.
 type Send struct {
 	Presence wire.Presence
 	Iface    int
 	To       netip.AddrPort
+	Limited  bool
 }
 
 // EventKind says what has happened to a peer.
@@ -63,8 +69,9 @@ type Event struct {
 
 // Output is what is to be done, in order.
 type Output struct {
-	Send   []Send
-	Events []Event
+	Send    []Send
+	Answers []Answer
+	Events  []Event
 }
 
 // Discovery is one device's view of the link. The zero value is not usable; call New. It is not safe for use by
@@ -76,8 +83,13 @@ type Discovery struct {
 	byAddr    map[netip.AddrPort]*peer // looked up, never ranged over
 	strangers []*stranger              // longest silent first
 	present   int
+	sixes     int // proven places of IPv6
 	pooled    loss
+	expected  float64       // Loss; below zero: to be found anew
+	lag       time.Duration // from an ANSWER to its echo, lately
 	checks    budget
+	asks      []ask     // oldest first
+	echoes    allowance // of all peers together
 	out       Output
 	wake      time.Duration // nothing is due before; often earlier than the next that is
 	gone      bool          // Bye was called
@@ -88,9 +100,9 @@ const forever time.Duration = math.MaxInt64
 
 // New is a Discovery that has heard nobody and announces nothing before SetInterfaces.
 func New(cfg Config) *Discovery {
-	cfg.Rooms = slices.Clone(cfg.Rooms)
+	cfg.Rooms, cfg.Services = slices.Clone(cfg.Rooms), slices.Clone(cfg.Services)
 	return &Discovery{
-		cfg: cfg, wake: forever,
+		cfg: cfg, wake: forever, expected: -1,
 		byAddr: map[netip.AddrPort]*peer{},
 		checks: budget{sources: map[netip.AddrPort]int{}},
 	}
@@ -161,6 +173,21 @@ func (d *Discovery) SetRooms(now time.Duration, rooms []identity.RoomName) {
 	}
 }
 
+// SetServices changes what is said to be offered here, and announces it.
+func (d *Discovery) SetServices(now time.Duration, services []wire.Service) {
+	d.catchUp(now)
+	if !slices.EqualFunc(services, d.cfg.Services, wire.Service.Equal) {
+		d.cfg.Services = slices.Clone(services)
+		d.announce(now)
+	}
+}
+
+// Announce says again who we are, as at the start.
+func (d *Discovery) Announce(now time.Duration) {
+	d.catchUp(now)
+	d.announce(now)
+}
+
 // Bye says on every interface that this instance ends. Nothing is announced, answered or expected after it; a second
 // call says it again, for links that lose datagrams.
 func (d *Discovery) Bye(now time.Duration) {
@@ -223,14 +250,54 @@ func (d *Discovery) catchUp(now time.Duration) {
 // Drain moves what is to be done to the end of out.
 func (d *Discovery) Drain(out *Output) {
 	out.Send = append(out.Send, d.out.Send...)
+	out.Answers = append(out.Answers, d.out.Answers...)
 	out.Events = append(out.Events, d.out.Events...)
 	clear(d.out.Send)
 	clear(d.out.Events)
 	d.out = Output{Send: d.out.Send[:0], Events: d.out.Events[:0]}
 }
 
-// Loss estimates which share of all peers' broadcasts does not arrive here.
-func (d *Discovery) Loss() float64 { return d.pooled.estimate(lossPrior) }
+// Loss estimates which share of broadcasts does not arrive. What decides how a peer is probed is the mean always: there
+// caution costs little.
+func (d *Discovery) Loss() float64 {
+	if d.expected < 0 {
+		d.expected = d.middle().estimate(lossPrior)
+	}
+	return d.expected
+}
+
+// Missed is the share of BEATs that did not arrive here, as counted.
+func (d *Discovery) Missed() float64 { return max(d.middle().share(), 0) }
+
+// middle is the median over the peers here, so that a minority which promises BEATs and does not send them drives
+// nobody's repeats. Of fewer than enoughShares peers no majority is to be had, and of them the mean counts.
+func (d *Discovery) middle() loss {
+	var shares []float64
+	seen := 0.0
+	for _, p := range d.peers {
+		if p.status.present() && p.shares.seen >= 1 {
+			shares = append(shares, p.shares.share())
+			seen += p.shares.seen
+		}
+	}
+	if len(shares) < enoughShares {
+		return d.pooled
+	}
+	slices.Sort(shares)
+	middle := (shares[(len(shares)-1)/2] + shares[len(shares)/2]) / 2
+	seen = min(seen, lossMemoryPooled)
+	return loss{missed: middle * seen, seen: seen}
+}
+
+// mean is the share of all peers' BEATs that do not arrive here.
+func (d *Discovery) mean() float64 { return d.pooled.estimate(lossPrior) }
+
+// Misses notes which share of all BEATs a device says to miss.
+func (d *Discovery) Misses(id identity.DeviceID, share float64) {
+	if p := d.find(id); p != nil {
+		p.misses = share
+	}
+}
 
 // challenge is a question that only who reads it can echo.
 func (d *Discovery) challenge() wire.Challenge {

@@ -41,7 +41,7 @@ func TestOtherNetworkIsProvenAgain(t *testing.T) {
 	if p := c.wantStatus(bob, Here); !p.Proven || p.Addr != bob.addr {
 		t.Errorf("not proven by a fresh echo: %+v", p)
 	}
-	c.want(wire.TypeAck, bob)
+	c.want(wire.TypeAnswer, bob)
 	c.wait(3 * time.Second)
 	for _, s := range c.sent {
 		if s.Presence.Type == wire.TypeProbe {

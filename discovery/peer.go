@@ -63,10 +63,15 @@ type Peer struct {
 	Watch, Wifi    bool
 	Version        uint8
 	Rooms          []identity.RoomName
-	UnicastBlocked bool   // its broadcasts arrive, our unicast does not
-	StreamPort     uint16 // 0: none
-	Loss           float64
+	Services       []wire.Service
+	UnicastBlocked bool    // its broadcasts arrive, our unicast does not
+	StreamPort     uint16  // 0: none
+	Missed         float64 // share of its BEATs that did not arrive here; below 0: none was counted yet
+	Misses         float64 // share of all BEATs that it says to miss; below 0: it has not said
 }
+
+// Present tells whether the device is here, or suspected not to be, at an address that it proved.
+func (p Peer) Present() bool { return p.Proven && p.Status.present() }
 
 // never is a time before every other.
 const never time.Duration = -1
@@ -85,6 +90,7 @@ type path struct {
 
 	theirs wire.Challenge // their latest, which an ANSWER echoes
 
+	echoed    time.Duration  // when we last echoed it to all
 	asked     wire.Challenge // ours, last sent to this place alone
 	askedAt   time.Duration
 	askedOnce bool // so that its echo measures the way there and back
@@ -95,9 +101,6 @@ type path struct {
 	reached  bool          // they echoed what went to them alone: the place is theirs, and they have proven us too
 	credit   int           // datagrams heard from here and not answered: until it is reached, none may go out for nothing
 	blocked  bool          // our unicast does not reach them
-
-	confirmAt time.Duration // the next ANSWER to a peer that may not have proven us; never: none
-	confirms  int
 }
 
 // fail counts an unanswered ANSWER or round of PROBEs.
@@ -131,7 +134,10 @@ type peer struct {
 
 	expect  time.Duration // suspicion begins then, if it is silent
 	beats   loss
+	shares  loss // the same, for longer
+	misses  float64
 	checks  window
+	echoes  allowance
 	probing probing
 }
 
@@ -161,12 +167,12 @@ func (d *Discovery) snapshot(p *peer) Peer {
 		Proven: t != nil, Reached: t != nil && t.reached, Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen,
 		LastBroadcast: p.lastBroadcast, LastUnicast: p.lastUnicast, RTT: p.rtt, RecvBuffer: int(p.claims.RecvBuffer),
 		Watch: p.claims.Watch || p.claims.RecvBuffer < watchBelow, Wifi: p.claims.Wifi, Version: p.claims.MaxVersion,
-		Rooms: slices.Clone(p.claims.Rooms), UnicastBlocked: p.blocked, StreamPort: p.claims.StreamPort,
-		Loss: d.lossOf(p),
+		Rooms: p.claims.Rooms, Services: p.claims.Services, UnicastBlocked: p.blocked, StreamPort: p.claims.StreamPort,
+		Missed: p.shares.share(), Misses: p.misses,
 	}
 }
 
-func (d *Discovery) lossOf(p *peer) float64 { return p.beats.estimate(d.Loss()) }
+func (d *Discovery) lossOf(p *peer) float64 { return p.beats.estimate(d.mean()) }
 
 func (d *Discovery) tell(kind EventKind, p *peer) {
 	d.out.Events = append(d.out.Events, Event{Kind: kind, Peer: d.snapshot(p)})
@@ -217,7 +223,7 @@ func (d *Discovery) add(id identity.DeviceID, key identity.PublicKey) *peer {
 	if len(d.peers) >= maxPeers && !d.forget() {
 		return nil
 	}
-	p := &peer{id: id, key: key, lastBroadcast: never, lastUnicast: never}
+	p := &peer{id: id, key: key, lastBroadcast: never, lastUnicast: never, misses: -1}
 	d.peers = slices.Insert(d.peers, d.search(id), p)
 	return p
 }
@@ -244,7 +250,7 @@ func (d *Discovery) setStatus(p *peer, s Status) {
 	case !s.present() && p.status.present():
 		d.present--
 	}
-	p.status = s
+	p.status, d.expected = s, -1
 }
 
 // addPath enters a proven place and makes it the one in use.
@@ -254,6 +260,9 @@ func (d *Discovery) addPath(p *peer, t *path) {
 		d.dropPath(p, silent)
 	}
 	p.paths = append(p.paths, t)
+	if t.addr.Addr().Is6() {
+		d.sixes++
+	}
 	p.at, p.blocked = t.place, t.blocked
 	d.name(p, t)
 }
@@ -268,6 +277,9 @@ func (d *Discovery) name(p *peer, t *path) {
 // dropPath forgets a proven place. Its address goes on naming whoever else has proven it.
 func (d *Discovery) dropPath(p *peer, t *path) {
 	p.paths = slices.DeleteFunc(p.paths, func(other *path) bool { return other == t })
+	if t.addr.Addr().Is6() {
+		d.sixes--
+	}
 	if d.byAddr[t.addr] != p || p.speaksFrom(t.addr) {
 		return
 	}
@@ -300,6 +312,18 @@ func (d *Discovery) choose(now time.Duration, p *peer) bool {
 		return false
 	}
 	p.at, p.blocked = best.place, best.blocked
+	return true
+}
+
+// follow moves a peer to a path that it proved before and speaks from again, twice within a moment, while nothing comes
+// by the one in use: it went back to an old address, and is not to be sought at the other until its BEAT is late. Of
+// BEATs no two come so soon: who has two interfaces does not move with each. It tells whether the peer moved.
+func (d *Discovery) follow(p *peer, t *path, m *heard) bool {
+	current := p.path(p.at)
+	if current == nil || current == t || current.heard >= t.heard || m.now >= t.heard+strangeFor {
+		return false
+	}
+	p.at, p.blocked = t.place, t.blocked
 	return true
 }
 

@@ -33,7 +33,7 @@ func (d *Discovery) Receive(
 	if m.link == nil {
 		return wire.DropUnusedInterface
 	}
-	if !slices.Contains(p.Addrs, from.Addr()) {
+	if !slices.Contains(p.Addrs, from.Addr().WithZone("")) {
 		return wire.DropSourceMismatch
 	}
 	known := d.byAddr[from]
@@ -51,15 +51,37 @@ func (d *Discovery) Receive(
 			return ""
 		}
 		return wire.DropOldInstance
-	case p.Type < wire.TypeHello || p.Type > wire.TypeBye:
+	case p.Type < wire.TypeHello || p.Type > wire.TypeEcho:
 		return wire.DropUnknownType
 	case p.Type == wire.TypeBye:
 		d.hearBye(known, m)
 		return ""
 	case known == nil || known.instance != p.Instance || !known.status.present():
+		if p.Type == wire.TypeEcho {
+			return wire.DropStranger
+		}
 		return d.hearStranger(m)
+	case p.Type == wire.TypeEcho:
+		return d.hearEcho(known, m)
 	}
 	return d.hearPeer(known, m)
+}
+
+// SaysNothingNew tells whether what is not checked yet is one HELLO of a burst that is for others: of a peer heard
+// within newsEach, which has proven itself there and to which we have, that says of it what is known and echoes nothing
+// of ours. To check its signature would bring nothing: among many who start together these are most of what comes. Who
+// forges one has us ignore a forgery. As what is not checked cannot be known again, one from there that is older than
+// what was heard since says nothing either: it may be a recording.
+func (d *Discovery) SaysNothingNew(now time.Duration, p *wire.Presence, from netip.AddrPort, iface int) bool {
+	from = unmap(from)
+	known, l := d.byAddr[from], d.link(iface)
+	if p.Type != wire.TypeHello || known == nil || l == nil || known.key != p.Key || known.instance != p.Instance ||
+		known.status != Here {
+		return false
+	}
+	t := known.path(place{iface, from})
+	return t != nil && t.reached && (p.Counter < known.counter ||
+		now < t.heard+newsEach && !l.asked(now, p.Echo) && sameClaims(known.claims, p.Claims))
 }
 
 // hearPeer takes what a present peer says: all of it is a sign of life, and what it says at a proven place is answered.
@@ -71,6 +93,7 @@ func (d *Discovery) hearPeer(p *peer, m *heard) wire.Drop {
 		}
 		return d.hearStranger(m)
 	}
+	moved := d.follow(p, t, m)
 	t.heard = m.now
 	t.credit++
 	t.giveUpWaiting(m.now)
@@ -80,12 +103,12 @@ func (d *Discovery) hearPeer(p *peer, m *heard) wire.Drop {
 	blocked, reached := p.blocked, t.reached
 	if t.echoes(m) {
 		d.reach(p, t, m)
-	} else if m.broadcast && t.failed >= unicastFailures {
+	} else if m.broadcast && d.isBlocked(t) {
 		t.blocked = true
 	}
 	changed := d.hearDevice(p, m)
 	d.expectBeat(p, t, m)
-	changed = d.choose(m.now, p) || changed
+	changed = d.choose(m.now, p) || changed || moved
 	if p.at == t.place {
 		p.blocked = t.blocked
 	}
@@ -111,10 +134,15 @@ func (d *Discovery) reply(p *peer, t *path, m *heard) {
 		}
 	case wire.TypeHello, wire.TypeBeat:
 		gap := answerGap
-		if t.failed >= unicastFailures {
+		if m.Type == wire.TypeHello {
+			gap = max(answerWait/2, d.answerTakes())
+		}
+		if d.isBlocked(t) {
 			gap = unicastRetry
 		}
-		if !t.reached && t.confirmAt == never && m.broadcast && m.now >= t.answered+gap {
+		switch {
+		case t.reached && m.link.asked(m.now, m.Echo) && m.now >= t.answered+answerWait,
+			!t.reached && m.broadcast && m.now >= t.answered+gap:
 			d.confirm(m.now, p, t)
 		}
 	}
@@ -142,11 +170,12 @@ func (d *Discovery) confirm(now time.Duration, p *peer, t *path) {
 
 // reach notes that the peer echoed what was asked at t alone: unicast goes through, and it has proven us too.
 func (d *Discovery) reach(p *peer, t *path, m *heard) {
-	t.reached, t.waiting, t.blocked, t.failed, t.confirmAt = true, false, false, 0, never
+	t.reached, t.waiting, t.blocked, t.failed = true, false, false, 0
 	d.name(p, t)
 	if t.askedOnce && !m.broadcast {
 		p.rtt = m.now - t.askedAt
 		t.askedOnce = false
+		d.lag = max(p.rtt, d.lag-d.lag/lagMemory)
 	}
 }
 
@@ -165,7 +194,8 @@ func (d *Discovery) hearDevice(p *peer, m *heard) bool {
 // sameClaims compares what lasts from one datagram to the next.
 func sameClaims(a, b wire.Claims) bool {
 	return a.Nick == b.Nick && a.RecvBuffer == b.RecvBuffer && a.Watch == b.Watch && a.Wifi == b.Wifi &&
-		a.StreamPort == b.StreamPort && a.MaxVersion == b.MaxVersion && slices.Equal(a.Rooms, b.Rooms)
+		a.StreamPort == b.StreamPort && a.MaxVersion == b.MaxVersion && slices.Equal(a.Rooms, b.Rooms) &&
+		slices.EqualFunc(a.Services, b.Services, wire.Service.Equal)
 }
 
 // hearBye ends an instance for good. Of one that was never proven only the traces are removed.

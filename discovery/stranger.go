@@ -37,9 +37,7 @@ func (d *Discovery) meet(m *heard) *stranger {
 }
 
 // newPath is a place at which nothing was said yet.
-func newPath(at place) path {
-	return path{place: at, answered: never, confirmAt: never, credit: unreachedCredit}
-}
+func newPath(at place) path { return path{place: at, answered: never, echoed: never} }
 
 // of tells whether m is of the stranger s.
 func (m *heard) of(s *stranger) bool {
@@ -82,7 +80,11 @@ func (t *path) echoes(m *heard) bool {
 func (d *Discovery) greet(m *heard) {
 	s := d.meet(m)
 	s.giveUpWaiting(m.now)
-	if s.answerAt != never || m.Type != wire.TypeHello && s.answered != never && m.now < s.answered+answerGap {
+	gap := answerGap
+	if m.Type == wire.TypeHello {
+		gap = d.answerTakes()
+	}
+	if s.answerAt != never || s.answered != never && m.now < s.answered+gap {
 		return
 	}
 	l := m.link
@@ -92,6 +94,14 @@ func (d *Discovery) greet(m *heard) {
 		return
 	}
 	d.answer(m.now, s)
+}
+
+// answerTakes is how long an ANSWER and its echo may take: before, it is not given up for lost.
+func (d *Discovery) answerTakes() time.Duration { return min(2*d.lag, answerGap) }
+
+// unanswered tells whether an ANSWER to this place may have got lost, or none was sent.
+func (d *Discovery) unanswered(now time.Duration, t *path) bool {
+	return t.answered == never || now >= t.answered+d.answerTakes()
 }
 
 // advanceStranger sends the ANSWER that was put off.
@@ -110,7 +120,7 @@ func (d *Discovery) advanceStranger(now time.Duration, s *stranger) {
 // same size. One that unicast does not reach is answered by broadcast, of which there are few.
 func (d *Discovery) answer(now time.Duration, s *stranger) {
 	l := d.link(s.iface)
-	open := s.failed >= unicastFailures
+	open := d.isBlocked(&s.path)
 	if open && !l.prompt(now) {
 		return
 	}
@@ -136,17 +146,17 @@ func (d *Discovery) prove(m *heard) wire.Drop {
 	t := d.promote(p, m)
 	t.credit++
 	d.setStatus(p, Here)
-	switch {
-	case t.echoes(m):
+	if t.echoes(m) {
 		d.reach(p, t, m)
-	case !t.blocked:
-		t.confirmAt = m.now + confirmMin + between(d.cfg.Rand, 0, confirmSpan)
-		d.due(t.confirmAt)
 	}
 	d.addPath(p, t)
 	d.hearDevice(p, m)
 	d.expectBeat(p, t, m)
-	d.acknowledge(m, t)
+	if m.Type == wire.TypeAnswer {
+		d.acknowledge(m, t)
+	} else if !t.reached && !m.Challenge.IsZero() { // it is a question, too
+		d.confirm(m.now, p, t)
+	}
 	if appeared {
 		d.tell(Appeared, p)
 	} else {
@@ -182,9 +192,16 @@ func (d *Discovery) replace(p *peer, instance identity.Instance) {
 }
 
 // acknowledge answers an ANSWER, once, in the way that it came: who answers by broadcast cannot be reached otherwise.
+// One that echoes what all could hear is answered by an ANSWER, which asks its place alone; the answer to that echoes
+// what went to one place, and so ends it.
 func (d *Discovery) acknowledge(m *heard, t *path) {
-	if m.Type != wire.TypeAnswer || m.Challenge.IsZero() {
+	if m.Challenge.IsZero() {
 		return
 	}
-	d.respond(m.now, m.link, t, wire.TypeAck, m.Instance, m.broadcast && m.link.prompt(m.now))
+	kind := wire.TypeAck
+	if !t.reached && !m.broadcast && m.link.asked(m.now, m.Echo) {
+		kind = wire.TypeAnswer
+		t.answered, t.waiting = m.now, true
+	}
+	d.respond(m.now, m.link, t, kind, m.Instance, m.broadcast && m.link.prompt(m.now))
 }

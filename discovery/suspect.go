@@ -45,6 +45,8 @@ func (d *Discovery) expectBeat(p *peer, t *path, m *heard) {
 
 func (d *Discovery) countBeat(p *peer, missed bool) {
 	p.beats.count(missed, lossMemory)
+	p.shares.count(missed, lossMemoryShare)
+	d.expected = -1
 	d.pooled.count(missed, lossMemoryPooled)
 }
 
@@ -107,7 +109,7 @@ func (d *Discovery) advanceProbing(now time.Duration, p *peer) {
 
 // startProbing plans the questions: more of them the more gets lost.
 func (d *Discovery) startProbing(now time.Duration, p *peer) {
-	lost := max(d.lossOf(p), d.Loss())
+	lost := max(d.lossOf(p), d.mean())
 	p.probing = probing{next: now + between(d.cfg.Rand, 0, probeDelay), each: probes(lost), rounds: 1}
 	if measured := p.beats.missed + d.pooled.missed; lost > lossyLink && measured >= lossSeen {
 		p.probing.rounds = lossyRounds
@@ -143,30 +145,11 @@ func (d *Discovery) lose(p *peer) {
 	d.tell(Vanished, p)
 }
 
-// advancePaths asks for the acknowledgements that are missing, and drops places that fell silent for long.
+// advancePaths drops places that fell silent for long.
 func (d *Discovery) advancePaths(now time.Duration, p *peer) {
 	for i := len(p.paths) - 1; i >= 0; i-- {
-		t := p.paths[i]
-		if len(p.paths) > 1 && t.place != p.at && now > t.late+pathRest {
+		if t := p.paths[i]; len(p.paths) > 1 && t.place != p.at && now > t.late+pathRest {
 			d.dropPath(p, t)
-			continue
-		}
-		if t.confirmAt == never {
-			continue
-		}
-		if now < t.confirmAt {
-			d.due(t.confirmAt)
-			continue
-		}
-		t.confirmAt = never
-		if t.credit == 0 {
-			continue // until we hear from there again
-		}
-		d.confirm(now, p, t)
-		t.confirms++
-		if t.confirms < confirmMax {
-			t.confirmAt = now + confirmMin + time.Duration(t.confirms)*between(d.cfg.Rand, 0, confirmSpan)
-			d.due(t.confirmAt)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -169,15 +170,16 @@ func TestProbeIsAnsweredForAll(t *testing.T) {
 	c.wantSilence()
 }
 
-// "A peer whose unicast fails three times while its broadcasts arrive is answered by broadcast and shown as unicast
-// blocked", until unicast is answered.
+// "A peer whose unicast fails more often than chance would have it while its broadcasts arrive is answered by broadcast
+// and shown as unicast blocked", until unicast is answered.
 func TestUnicastBlocked(t *testing.T) {
 	c := newTalk(t)
 	bob := c.device("10.0.0.2:27475", false)
-	for range unicastFailures {
+	for range tries(lossPrior, blockedChance) {
 		bob.says(wire.TypeBeat)
 		c.want(wire.TypeAnswer, bob)
 		c.wait(time.Second)
+		c.sent = nil // our own BEATs: they echo what bob asks
 	}
 	bob.says(wire.TypeBeat)
 	answer := c.wantOpen(wire.TypeAnswer)
@@ -211,5 +213,37 @@ func TestUnicastBlocked(t *testing.T) {
 	c.wantEvents(bob, Changed)
 	if p := c.wantStatus(bob, Here); p.UnicastBlocked {
 		t.Error("still blocked")
+	}
+}
+
+// The loss by which is repeated is that of the peer in the middle: two of five that promise beats and send none add
+// nothing. That of all is a mean, and they do add to that.
+func TestLossIsThatOfTheMiddle(t *testing.T) {
+	d := New(Config{Rand: rand.New(rand.NewPCG(1, 1))})
+	for range 5 {
+		d.peers = append(d.peers, &peer{status: Here})
+	}
+	for range 100 {
+		for i, p := range d.peers {
+			d.countBeat(p, i < 2)
+		}
+	}
+	if p := d.Loss(); p > 0.01 {
+		t.Errorf("two liars of five make it %.2f", p)
+	}
+	if p := d.mean(); p < 0.3 {
+		t.Errorf("the mean is %.2f, nobody lied", p)
+	}
+	for i := range 100 {
+		for _, p := range d.peers {
+			d.countBeat(p, i%10 < 3)
+		}
+	}
+	if p := d.Loss(); p < 0.2 || p > 0.4 {
+		t.Errorf("a link that loses 30 %% makes it %.2f", p)
+	}
+	d.peers = d.peers[:2]
+	if d.expected = -1; d.Loss() != d.mean() {
+		t.Error("of two nobody is in the middle")
 	}
 }

@@ -25,7 +25,6 @@ type talk struct {
 var (
 	wired = Interface{Index: 1, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}
 	radio = Interface{Index: 2, Addrs: []netip.Addr{netip.MustParseAddr("10.1.0.1")}, Wifi: true}
-	ours  = identity.Instance{Boot: 7, Nonce: 70}
 )
 
 // newTalk is a conversation whose announcement at the start is over.
@@ -39,7 +38,7 @@ func newTalk(t *testing.T) *talk {
 // newBurst is a conversation that begins with the first HELLO.
 func newBurst(t *testing.T) *talk {
 	c := &talk{T: t, now: time.Second, d: New(Config{
-		Self: identity.DeviceID{0x80}, Instance: ours, Rand: rand.New(rand.NewPCG(1, 1)),
+		Self: identity.DeviceID{0x80}, Rand: rand.New(rand.NewPCG(1, 1)),
 		Nick: "me", UnicastPort: 27475, RecvBuffer: 65535, Rooms: []identity.RoomName{"lobby"},
 	})}
 	c.d.SetInterfaces(c.now, []Interface{wired})

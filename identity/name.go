@@ -14,6 +14,8 @@ import (
 const (
 	MaxNick     = 32
 	MaxRoomName = 64
+	// maxTyped is looked at before it is normalised, which may shorten it, and takes a second for some megabytes.
+	maxTyped = 1024
 )
 
 // Nick is what a person calls their device. It names nobody for certain: only a key does.
@@ -26,6 +28,9 @@ type RoomName string
 // ParseNick checks and normalises a nick: NFC, 1 to 32 bytes, no spaces, no control, format, invisible or unassigned
 // characters, no combining mark in front, and not '@' or '#' either, which address peers and rooms, nor '-'.
 func ParseNick(s string) (Nick, error) {
+	if len(s) > maxTyped {
+		return "", fmt.Errorf("nick: %d bytes, at most %d", len(s), MaxNick)
+	}
 	if !utf8.ValidString(s) {
 		return "", errors.New("nick: not valid UTF-8")
 	}
@@ -34,7 +39,7 @@ func ParseNick(s string) (Nick, error) {
 	case s == "":
 		return "", errors.New("nick: empty")
 	case len(s) > MaxNick:
-		return "", fmt.Errorf("nick %q: %d bytes, at most %d", s, len(s), MaxNick)
+		return "", fmt.Errorf("nick: %d bytes, at most %d", len(s), MaxNick)
 	case s[0] == '@' || s[0] == '#' || s[0] == '-':
 		return "", fmt.Errorf("nick %q: may not begin with %q", s, s[0])
 	}
@@ -49,7 +54,7 @@ func ParseNick(s string) (Nick, error) {
 // NickFrom makes a nick out of any text, such as a user or host name: what is not allowed is left out.
 func NickFrom(s string) Nick {
 	var b strings.Builder
-	for _, r := range norm.NFC.String(strings.ToValidUTF8(s, "")) {
+	for _, r := range norm.NFC.String(strings.ToValidUTF8(s[:min(len(s), maxTyped)], "")) {
 		if b.Len()+utf8.RuneLen(r) > MaxNick {
 			break
 		}
@@ -71,32 +76,12 @@ func invisible(r rune) bool {
 	return unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800'
 }
 
-// lookalikes are the letters that pass for a Latin one in most fonts, in lower case, and the Latin ones that pass for
-// each other (the common part of Unicode's UTS 39 confusables).
-var lookalikes = strings.NewReplacer(
-	"а", "a", "α", "a", "ɑ", "a", "в", "b", "β", "b", "с", "c", "ԁ", "d", "е", "e",
-	"ε", "e", "ɡ", "g", "н", "h", "һ", "h", "η", "n", "к", "k", "κ", "k", "м", "m",
-	"μ", "m", "о", "o", "ο", "o", "σ", "o", "0", "o", "р", "p", "ρ", "p", "ԛ", "q",
-	"ѕ", "s", "т", "t", "τ", "t", "υ", "y", "ν", "v", "ѵ", "v", "ԝ", "w", "х", "x",
-	"χ", "x", "у", "y", "ү", "y", "ζ", "z", "і", "l", "ι", "l", "ı", "l", "ӏ", "l",
-	"ј", "j", "i", "l", "1", "l", "|", "l", "rn", "m",
-)
-
-// Skeleton folds nicks that look alike to one text: compatibility forms, case, marks and look-alike letters. It is
-// compared, never shown.
-func (n Nick) Skeleton() string {
-	var b strings.Builder
-	for _, r := range norm.NFKD.String(string(n)) {
-		if !unicode.Is(unicode.Mn, r) {
-			b.WriteRune(unicode.ToLower(r))
-		}
-	}
-	return lookalikes.Replace(b.String())
-}
-
 // ParseRoomName checks and normalises a room name: a leading '#' is ignored, upper case is folded, NFC, 1 to 64 bytes
 // of letters with their marks, digits and -_. only.
 func ParseRoomName(s string) (RoomName, error) {
+	if len(s) > maxTyped {
+		return "", fmt.Errorf("room name: %d bytes, at most %d", len(s), MaxRoomName)
+	}
 	if !utf8.ValidString(s) {
 		return "", errors.New("room name: not valid UTF-8")
 	}

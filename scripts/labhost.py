@@ -17,6 +17,26 @@ NAME = os.environ.get("LAB", "lab")
 STATE = os.environ.get("LAB_STATE", "/run/bcast-lab/" + NAME)
 VERBS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lab")
 ROOM = "lobby"
+LOSS = 30  # percent at every host
+RESIDENT = 45  # MiB that an idle daemon may take
+# A shell's beginning: a system bus and avahi, under a host name of their own.
+BUS = r"""
+hostname "$1"; shift
+mkdir -p /run/dbus /run/avahi-daemon "$BCAST_HOME"
+mount -t tmpfs none /run/dbus && mount -t tmpfs none /run/avahi-daemon
+dbus-daemon --system --fork --nopidfile
+avahi-daemon --no-drop-root --no-chroot --no-rlimits >/dev/null 2>&1 &
+"""
+CHECKS = {}  # name to function, in the order in which they run
+
+
+def check(function):
+    CHECKS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:.0f} ms"
 
 
 class Failed(Exception):
@@ -119,6 +139,21 @@ class Running:
         return time.monotonic() - start
 
 
+class Typed(Running):
+    """A process in a host whose input stays open."""
+
+    def __init__(self, host, *words):
+        super().__init__(host.argv(*words))
+        host.started.append(self)
+
+    def _feed(self, data):
+        pass
+
+    def type(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+
 class Events:
     """The event stream of a daemon, read from the moment of creation until the daemon ends."""
 
@@ -186,10 +221,12 @@ class Host:
         wait(self.ready_at, 10, f"{self.name}: ready line of the daemon")
         return self
 
-    def api(self, path):
-        connection = Unix(self.home + "/control.sock", timeout=5)
+    def api(self, path, body=None, method=None, timeout=30):
+        """One call of the daemon's API: GET, or POST with a body."""
+        connection = Unix(self.home + "/control.sock", timeout)
         try:
-            connection.request("GET", "/v1/" + path)
+            method = method or ("POST" if body is not None else "GET")
+            connection.request(method, "/v1/" + path, body and json.dumps(body))
             response = connection.getresponse()
             body = response.read()
         except OSError as failure:
@@ -214,8 +251,9 @@ class Host:
         with open(f"/proc/{self.daemon.pid}/{name}", encoding="ascii") as file:
             return file.read()
 
-    def rss_mib(self):
-        line = next(line for line in self.proc("status").splitlines() if line.startswith("VmRSS"))
+    def rss_mib(self, what="VmRSS"):
+        """What is in memory: all of it, or with RssAnon without the pages of the binary, which all daemons share."""
+        line = next(line for line in self.proc("status").splitlines() if line.startswith(what))
         return int(line.split()[1]) / 1024
 
     def cpu_seconds(self):
@@ -223,8 +261,10 @@ class Host:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def datagrams_sent(self):
+        """By IPv4 and IPv6."""
         head, values = (line.split() for line in self.proc("net/snmp").splitlines() if line.startswith("Udp:"))
-        return int(values[head.index("OutDatagrams")])
+        six = next(line for line in self.proc("net/snmp6").splitlines() if line.startswith("Udp6OutDatagrams"))
+        return int(values[head.index("OutDatagrams")]) + int(six.split()[1])
 
     def reset(self):
         """Ends everything started here and forgets the home: the next check meets a new host."""
@@ -259,6 +299,11 @@ class Lab:
             host.ready()
         for host in hosts:
             wait(lambda host=host: host.sees(hosts), 60, f"{host.name} sees all others")
+
+    def in_one_order(self):
+        """Fails unless all hosts have the same posts in the same order."""
+        orders = {tuple(post["id"] for post in host.api(f"rooms/{ROOM}/posts?limit=1000")) for host in self.hosts}
+        expect(len(orders) == 1, f"{len(orders)} different orders on {len(self.hosts)} hosts")
 
     def reset(self):
         for host in self.hosts:

@@ -1,5 +1,5 @@
-"""Ed25519 and XChaCha20-Poly1305 in plain Python, for scripts/vectors.py: short, slow, and no better guarded against side
-channels than anything in Python. Never use it where a secret is at stake.
+"""Ed25519, X25519 and XChaCha20-Poly1305 in plain Python, for scripts/vectors.py and peer.py: short, slow and no
+better guarded against side channels than anything in Python. Never use it where a secret is at stake.
 """
 import hashlib
 import hmac
@@ -54,17 +54,39 @@ def point_encode(p):
     return (y | (x & 1) << 255).to_bytes(32, "little")
 
 
+def scalar(seed):
+    return int.from_bytes(hashlib.sha512(seed).digest()[:32], "little") & (1 << 254) - 8 | 1 << 254
+
+
 def public_key(seed):
-    h = int.from_bytes(hashlib.sha512(seed).digest()[:32], "little")
-    return point_encode(point_mul(h & (1 << 254) - 8 | 1 << 254, BASE))
+    return point_encode(point_mul(scalar(seed), BASE))
+
+
+def challenge(r, key, message):
+    return int.from_bytes(hashlib.sha512(r + key + message).digest(), "little") % L
+
+
+def sign(seed, key, message):
+    nonce = int.from_bytes(hashlib.sha512(hashlib.sha512(seed).digest()[32:] + message).digest(), "little") % L
+    r = point_encode(point_mul(nonce, BASE))
+    return r + ((nonce + challenge(r, key, message) * scalar(seed)) % L).to_bytes(32, "little")
 
 
 def verifies(key, message, sig):
     a, r, s = point_decode(key), point_decode(sig[:32]), int.from_bytes(sig[32:], "little")
     if a is None or r is None or s >= L:
         return False
-    k = int.from_bytes(hashlib.sha512(sig[:32] + key + message).digest(), "little") % L
+    k = challenge(sig[:32], key, message)
     return point_encode(point_mul(s, BASE)) == point_encode(point_add(r, point_mul(k, a)))
+
+
+def x25519(seed, key):
+    """What two Ed25519 keys share when both are taken for X25519, or None: on the curve of RFC 7748 u is (1+y)/(1-y)."""
+    p = point_decode(key)
+    if p is None or point_encode(point_mul(8, p)) == point_encode((0, 1, 1, 0)):
+        return None
+    _, y, z, _ = point_mul(scalar(seed), p)
+    return ((z + y) * pow(z - y, P - 2, P) % P).to_bytes(32, "little")
 
 
 # --- XChaCha20-Poly1305 (RFC 8439, draft-irtf-cfrg-xchacha) ----------------------------------------------------------
@@ -116,11 +138,29 @@ def pad16(b):
 
 def unseal(key, nonce, ciphertext, mac, ad):
     """The plaintext, or None."""
-    s = chacha_rounds(SIGMA + words(key) + words(nonce[:16]))
-    key, nonce = unwords(s[:4] + s[12:]), bytes(4) + nonce[16:]
-    sizes = len(ad).to_bytes(8, "little") + len(ciphertext).to_bytes(8, "little")
-    want = poly1305(chacha_block(key, 0, nonce)[:32], pad16(ad) + pad16(ciphertext) + sizes)
-    if not hmac.compare_digest(want, mac):
+    key, nonce = subkey(key, nonce)
+    if not hmac.compare_digest(seal_mac(key, nonce, ciphertext, ad), mac):
         return None
-    stream = b"".join(chacha_block(key, 1 + i, nonce) for i in range((len(ciphertext) + 63) // 64))
-    return bytes(x ^ y for x, y in zip(ciphertext, stream))
+    return encrypt(key, nonce, ciphertext)
+
+
+def seal(key, nonce, plaintext, ad):
+    """The ciphertext and its mac."""
+    key, nonce = subkey(key, nonce)
+    ciphertext = encrypt(key, nonce, plaintext)
+    return ciphertext + seal_mac(key, nonce, ciphertext, ad)
+
+
+def subkey(key, nonce):
+    s = chacha_rounds(SIGMA + words(key) + words(nonce[:16]))
+    return unwords(s[:4] + s[12:]), bytes(4) + nonce[16:]
+
+
+def seal_mac(key, nonce, ciphertext, ad):
+    sizes = len(ad).to_bytes(8, "little") + len(ciphertext).to_bytes(8, "little")
+    return poly1305(chacha_block(key, 0, nonce)[:32], pad16(ad) + pad16(ciphertext) + sizes)
+
+
+def encrypt(key, nonce, b):
+    stream = b"".join(chacha_block(key, 1 + i, nonce) for i in range((len(b) + 63) // 64))
+    return bytes(x ^ y for x, y in zip(b, stream))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the golden vectors against PROTOCOL.md, independently of the Go code.
 
-It was written from the document alone and needs nothing but the standard library:
+It was written from the document alone and needs nothing but the standard library. scripts/peer.py reads with it, too:
 
     python3 scripts/vectors.py [DIRECTORY]
 
@@ -14,11 +14,12 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import sys
 import unicodedata
 
 sys.dont_write_bytecode = True  # leave nothing beside the script
-from purecrypto import public_key, unseal, verifies  # noqa: E402
+from purecrypto import public_key, unseal, verifies, x25519  # noqa: E402
 
 
 class Refused(Exception):
@@ -39,11 +40,21 @@ def hkdf(secret, info, size):
     return mac(mac(bytes(32), secret), info + b"\1")[:size]
 
 
-class Room:
-    """The keys of a public room, section 5."""
+def public_secret(name):
+    return sha256(b"bcast/1 public room\0", name.encode())
 
-    def __init__(self, name, epoch=0):
-        self.secret = sha256(b"bcast/1 public room\0", name.encode())
+
+def direct_secret(seed, other):
+    """Of the room of the device with this seed and the one with that public key; None if the key is refused."""
+    shared, low_high = x25519(seed, other), b"".join(sorted((public_key(seed), other)))
+    return shared and hkdf(shared, b"bcast/1 direct\0" + low_high, 32)
+
+
+class Room:
+    """The keys of a room, section 5."""
+
+    def __init__(self, secret, epoch=0):
+        self.secret = secret
         self.id = self.derive("room id", 16, 0)
         self.datagram_key = self.derive("datagram key", 32, epoch)
         self.tag_key = self.derive("tag key", 32, epoch)
@@ -169,7 +180,7 @@ def check_characters(text, allowed):
 
 def read_presence(b):
     """Section 4."""
-    if len(b) != 512:
+    if len(b) < 512:
         raise Refused("malformed")
     r = Reader(b)
     r.several(*PREFIX)
@@ -180,9 +191,12 @@ def read_presence(b):
         raise Refused("malformed")
     claims = cbor(r.take("claims", size), max_map=64)
     check_claims(claims)
+    if len(b) != (claims[13][1] if b[3] == 7 and claims.get(13) else 512):
+        raise Refused("malformed")
     r.take("padding", 378 - size)
     if not verifies(key, b"bcast/1 presence\0" + b[:448], r.take("signature", 64)):
         raise Refused("bad_signature")
+    r.take("ignored", len(b) - 512)
     return r.fields, claims
 
 
@@ -201,6 +215,25 @@ def check_claims(claims):
     for key, limit in ((4, 16), (5, 16), (7, 16), (9, 8), (10, 32)):
         if not 0 <= claims.get(key, 0) < 1 << limit:
             raise Refused("malformed")
+    check_services(claims.get(14) or [])
+    if claims.get(13) is not None:
+        if not isinstance(claims[13], list) or list(map(type, claims[13])) != [int, int, int, int, bytes]:
+            raise Refused("malformed")
+        way, size, clock, left, heard = claims[13]
+        if not (way < 1 << 8 and 512 <= size <= 4000 and clock < 1 << 64 and left < 1 << 16 and len(heard) in
+                range(0, 201, 5)):
+            raise Refused("malformed")
+
+
+def check_services(services):
+    if len(services) > 8:
+        raise Refused("malformed")
+    for name, kind, port, texts in services:
+        if not re.fullmatch(r"_[A-Za-z0-9-]{1,15}\._(tcp|udp)", kind) or not 0 < port < 1 << 16 or not name:
+            raise Refused("malformed")
+        for text, most in [(name, 63), *((text, 255) for text in texts)]:
+            if len(text.encode()) > most or any(unicodedata.category(c) == "Cc" for c in text):
+                raise Refused("malformed")
 
 
 # --- records, section 6 ----------------------------------------------------------------------------------------------
@@ -262,7 +295,9 @@ def read_record(room, b, head=False):
     message = b"bcast/1 flight\0" + root_of(leaf, index, count, path) + bytes([count])
     if not verifies(h["author"], message, signature):
         raise Refused("bad_signature")
-    return r.fields, {"id": leaf[:16], "feed": sha256(h["author"], h["feed-epoch"])[:8], "body": body}
+    feed = sha256(h["author"], h["feed-epoch"])[:8]
+    numbers = {name: number[name] for name in ("flags", "seq", "order")}
+    return r.fields, {**h, **numbers, "id": leaf[:16], "feed": feed, "body": body}
 
 
 def check_body(body):
@@ -272,7 +307,16 @@ def check_body(body):
         assert 1 <= post[0] <= 127 and len(post.get(1, "").encode()) <= 16384 and len(post.get(2, b"")) in (0, 18)
         if post.get(3):
             check_nick(post[3])
+        if post[0] == 11:
+            check_offer(post[4])
     return posts
+
+
+def check_offer(data):
+    """hash 32, size u64, flags u8, name: the rest."""
+    name = data[41:].decode()
+    assert int.from_bytes(data[32:40], "big") <= 1 << 44 and 1 <= len(data) - 41 <= 255, data
+    assert name not in (".", "..") and not set(name) & set("/\\") and name == name.strip(" ") and not name.endswith("."), name
 
 
 # --- frames, section 7 -----------------------------------------------------------------------------------------------
@@ -289,35 +333,38 @@ def read_claims(r):
 
 def read_digest(r, seen):
     seen["root"] = r.take("root", 32)
-    r.take("feeds", 4)
+    seen["feeds"] = r.number("feeds", 4)
     seen["claims"] = read_claims(r)
 
 
 def read_range(r, seen):
+    seen["spans"] = []
     for _ in range(r.count("span-count", 32, 18)):
-        r.several(("from", 8), ("to", 8))
-        form = r.number("form", 1)
+        low, high, form = r.take("from", 8), r.take("to", 8), r.number("form", 1)
         if form == 0:
             seen["fingerprint"] = r.take("fingerprint", 16)
-        elif form == 1:
-            read_claims(r)
-        else:
+        elif form != 1:
             raise Refused("malformed")
+        seen["spans"].append((low, high, read_claims(r) if form else seen["fingerprint"]))
 
 
 def read_want(r, seen):
-    r.take("limit", 2)
-    for _ in range(r.count("range-count", 64, 24)):
-        r.several(("feed", 8), ("from", 8), ("to", 8))
-    for _ in range(r.count("id-count", 64, 16)):
-        r.take("record", 16)
-    for _ in range(r.count("part-count", 64, 20)):
-        r.several(("record", 16), ("from", 2), ("to", 2))
+    seen["limit"] = r.number("limit", 2)
+    seen["ranges"] = [(r.take("feed", 8), r.number("from", 8), r.number("to", 8))
+                      for _ in range(r.count("range-count", 64, 24))]
+    seen["ids"] = [r.take("record", 16) for _ in range(r.count("id-count", 64, 16))]
+    seen["parts"] = [(r.take("record", 16), r.number("from", 2), r.number("to", 2))
+                     for _ in range(r.count("part-count", 64, 20))]
 
 
 def read_receipt(r, seen):
-    read_claims(r)
+    seen["claims"] = read_claims(r)
     r.several(("loss", 2), ("drops", 4))
+
+
+def read_cut(r, seen):
+    seen["nonce"] = r.take("nonce", 24)
+    r.several(("received", 2), ("size", 4))
 
 
 def read_signal(r, seen):
@@ -327,7 +374,7 @@ def read_signal(r, seen):
 
 SIGNED = {
     "digest": read_digest, "range": read_range, "want": read_want, "receipt": read_receipt, "signal": read_signal,
-    "cut": lambda r, seen: r.several(("nonce", 24), ("received", 2), ("size", 4)),
+    "cut": read_cut,
     "busy": lambda r, seen: r.take("retry", 2),
 }
 
@@ -337,8 +384,7 @@ def read_signed(room, outer, kind, frame):
         raise Refused("malformed")
     r = Reader(frame[:-64])
     key = r.take("key", 32)
-    r.several(("instance", 12), ("counter", 8), ("to", 12))
-    seen = {}
+    seen = {"key": key, "instance": r.take("instance", 12), "counter": r.number("counter", 8), "to": r.take("to", 12)}
     SIGNED[kind](r, seen)
     r.take("ignored", r.left())
     if not verifies(key, b"bcast/1 frame\0" + room.id + outer + frame[:-64], frame[-64:]):
@@ -356,7 +402,7 @@ def read_proving(room, kind, frame):
         ids = {read_record(room, x, head=True)[1]["id"] for x in (a, b)}
         assert len(ids) == 2
     else:
-        r.take("record", 16)
+        seen["record"] = r.take("record", 16)
         seen["total"], seen["offset"] = r.number("total", 2), r.number("offset", 2)
         seen["data"] = r.take("data", r.left())
         if not seen["data"] or seen["offset"] + len(seen["data"]) > seen["total"]:
@@ -384,6 +430,7 @@ def read_sealed(room, b, kind):
         fields, seen = read_signed(room, b[:44], kind, frame)
     else:
         fields, seen = read_proving(room, kind, frame)
+    seen["frame"] = frame
     return r.fields, inside.fields[:1] + fields + padding, seen
 
 
@@ -429,7 +476,7 @@ def check_fields(name, read, written):
 
 def check(path):
     header, sections = load(path)
-    room, result, pieces, last = Room(header["room"]), "ok", {}, {}
+    room, result, pieces, last = Room(public_secret(header["room"])), "ok", {}, {}
     for i, (kind, fields) in enumerate(sections):
         b = b"".join(piece for _, piece in fields)
         inside = sections[i + 1][1] if i + 1 < len(sections) and sections[i + 1][0] == "inside" else None
@@ -482,6 +529,15 @@ def check_header(header, room, last, pieces):
             assert header[name] == want, want
 
 
+def check_direct():
+    """The example of section 5, from both sides, and keys that are refused."""
+    seeds = [bytes([n]) * 32 for n in (10, 11)]
+    secrets = {direct_secret(seed, public_key(other)).hex() for seed, other in (seeds, seeds[::-1])}
+    assert secrets == {"2d0339d8afbfb7443cace3cf4b914c34061a66778d673a33dea86383a31bf991"}, secrets
+    for y in (0, 1, 2):  # of order 4 and 1; no point
+        assert direct_secret(seeds[0], y.to_bytes(32, "little")) is None
+
+
 def base32(b):
     bits = int.from_bytes(b, "big") << -len(b) * 8 % 5
     size = (len(b) * 8 + 4) // 5
@@ -493,6 +549,7 @@ def main():
     directory = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "../internal/wire/testdata/vectors")
     paths = sorted(glob.glob(os.path.join(directory, "*.txt")))
     failed = 0
+    check_direct()
     for path in paths:
         try:
             check(path)

@@ -17,7 +17,10 @@ import (
 	"bcast"
 	"bcast/identity"
 	"bcast/internal/control"
+	"bcast/internal/doctor"
 	"bcast/internal/home"
+	"bcast/internal/show"
+	"bcast/internal/survey"
 )
 
 // Exit codes. Scripts rely on them.
@@ -41,6 +44,10 @@ type app struct {
 	stdio
 	getenv func(string) string
 	start  func(context.Context, bcast.Config) (participant, error)
+	open   func(dir string) (closingArchive, error)
+	look   func(ctx context.Context, port int, listen time.Duration) doctor.Host
+	asJSON bool        // --json was given
+	subnet survey.Host // where discover listens; nil: this host
 }
 
 // participant is a node of this process.
@@ -48,13 +55,15 @@ type participant interface {
 	control.API
 	// Reload reads interfaces and the home's settings again and announces the result.
 	Reload(context.Context) error
+	// Watch looks at the whole subnet from now on.
+	Watch(context.Context) error
 	// Close says goodbye and releases the home.
 	Close() error
 }
 
 // run runs the command line in words and returns the exit code.
 func run(ctx context.Context, words []string, std stdio, getenv func(string) string) int {
-	a := &app{stdio: std, getenv: getenv, start: startNode}
+	a := &app{stdio: std, getenv: getenv, start: startNode, open: openHistory, look: lookAtHost}
 	return a.run(ctx, words)
 }
 
@@ -66,13 +75,22 @@ func startNode(ctx context.Context, cfg bcast.Config) (participant, error) {
 	return node, nil
 }
 
+func openHistory(dir string) (closingArchive, error) {
+	kept, err := bcast.OpenHistory(dir)
+	if err != nil {
+		return nil, err
+	}
+	return kept, nil
+}
+
 func (a *app) run(ctx context.Context, words []string) int {
+	a.asJSON = slices.Contains(before(words, "--"), "--json")
 	parser := a.parser()
 	arranged, err := arrange(words, tableOf(parser.Flags), tablesOf(parser.Commands))
 	if err == nil {
 		err = parser.RunContext(ctx, append([]string{parser.Name}, arranged...))
 	}
-	return a.report(err, slices.Contains(before(words, "--"), "--json"))
+	return a.report(err, a.asJSON)
 }
 
 func tablesOf(commands []*cli.Command) map[string]flagTable {
@@ -109,23 +127,25 @@ func (a *app) parser() *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 			helpFlag(),
 		},
-		Commands: []*cli.Command{
-			a.joinCommand(), a.sayCommand(), a.tailCommand(), a.roomsCommand(), a.membersCommand(), a.leaveCommand(),
-			a.nickCommand(), a.peersCommand(), a.discoverCommand(), a.daemonCommand(), a.statusCommand(),
-			a.doctorCommand(), a.ifacesCommand(), a.recvfromCommand(), a.sendtoCommand(), a.idCommand(),
-			a.configCommand(), a.versionCommand(), a.helpCommand(),
-		},
+		Commands: append([]*cli.Command{
+			a.joinCommand(), a.chatCommand(), a.sayCommand(), a.tailCommand(), a.historyCommand(),
+			a.whoCommand(), a.roomsCommand(), a.membersCommand(), a.leaveCommand(), a.inviteCommand(),
+			a.guestsCommand(), a.rekeyCommand(), a.verifyCommand(), a.blockCommand(), a.nickCommand(), a.peersCommand(),
+			a.discoverCommand(), a.announceCommand(), a.daemonCommand(), a.pageCommand(), a.hooksCommand(), a.statusCommand(),
+			a.doctorCommand(), a.ifacesCommand(), a.lossCommand(), a.recvfromCommand(), a.sendtoCommand(),
+			a.benchCommand(), a.idCommand(), a.configCommand(), a.completionCommand(), a.manCommand(), a.versionCommand(),
+			a.helpCommand(),
+		}, a.filesVerbs()...),
 		Action: func(c *cli.Context) error {
 			if c.Bool("version") {
 				return a.version(c)
 			}
-			return cli.ShowAppHelp(c)
+			return a.helpOf(c, "")
 		},
 	}
 	for _, command := range parser.Commands {
 		command.HideHelp = true // `leave help` leaves a room
 		command.OnUsageError = refuseUsage
-		command.CustomHelpTemplate = commandHelp(command)
 		command.Flags = append(command.Flags, helpFlag())
 	}
 	return parser
@@ -149,14 +169,15 @@ func (a *app) report(err error, asJSON bool) int {
 	if err == nil {
 		return exitDone
 	}
-	e := control.AsError(err)
+	e := *control.AsError(err)
+	e.Message, e.Hint = show.Redact(e.Message), show.Redact(e.Hint)
 	if asJSON {
-		line, _ := json.Marshal(map[string]*control.Error{"error": e}) // strings only: it cannot fail
+		line, _ := json.Marshal(map[string]control.Error{"error": e}) // strings only: it cannot fail
 		fmt.Fprintf(a.err, "%s\n", line)
 	} else {
-		fmt.Fprintf(a.err, "bcast: %s\n", clean(e.Message))
+		fmt.Fprintf(a.err, "bcast: %s\n", show.Clean(e.Message))
 		if e.Hint != "" {
-			fmt.Fprintf(a.err, "bcast: hint: %s\n", clean(e.Hint))
+			fmt.Fprintf(a.err, "bcast: hint: %s\n", show.Clean(e.Hint))
 		}
 	}
 	return exitCode(e.Code)
@@ -234,14 +255,63 @@ func (a *app) daemon(c *cli.Context) (*control.Client, error) {
 	return control.NewClient(path), nil
 }
 
-// parseRoom checks a room name before anything is started for it.
+// ask is the action of a command that asks the daemon: read takes what the command line says before anything is done
+// for it, and do asks.
+func ask[T any](
+	a *app, read func(*cli.Context) (T, error), do func(*cli.Context, *control.Client, T) error,
+) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		asked, err := read(c)
+		if err != nil {
+			return err
+		}
+		daemon, err := a.daemon(c)
+		if err != nil {
+			return err
+		}
+		defer daemon.Close()
+		return do(c, daemon, asked)
+	}
+}
+
+// takes reads so many arguments; high is -1 if there may be any number.
+func takes(low, high int) func(*cli.Context) ([]string, error) {
+	return func(c *cli.Context) ([]string, error) { return arguments(c, low, high) }
+}
+
+func oneRoom(c *cli.Context) (string, error) { return one(c, parseRoom) }
+
+func oneNick(c *cli.Context) (string, error) { return one(c, parseNick) }
+
+// one reads the only argument.
+func one(c *cli.Context, parse func(string) (string, error)) (string, error) {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return "", err
+	}
+	return parse(args[0])
+}
+
+// parseRoom checks a room name, or @PEER, before anything is started for it.
 func parseRoom(word string) (string, error) {
+	if peer, direct := strings.CutPrefix(word, "@"); direct {
+		if peer == "" || len(peer) > maxPeerWord {
+			return "", control.NewError(control.CodeInvalid, nil, "@ and the name of a device", "e.g. @alice or @alice-k7f2")
+		}
+		return word, nil
+	}
+	if strings.HasPrefix(word, invitePrefix) {
+		return "", control.NewError(control.CodeInvalid, nil, "an invite is for bcast join", "then use the room's name")
+	}
 	name, err := identity.ParseRoomName(word)
 	if err != nil {
 		return "", control.NewError(control.CodeInvalid, err, err.Error(), "a room is called like lobby, build-3 or été")
 	}
 	return string(name), nil
 }
+
+// maxPeerWord is more than the longest nick and tag, in bytes.
+const maxPeerWord = 64
 
 func parseNick(word string) (string, error) {
 	nick, err := identity.ParseNick(word)
@@ -253,7 +323,22 @@ func parseNick(word string) (string, error) {
 
 // warnings is the log of a node that lives as long as its command: what a person must know, on standard error.
 func (a *app) warnings() *slog.Logger {
-	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	options := &slog.HandlerOptions{Level: slog.LevelWarn}
+	if a.asJSON {
+		return slog.New(slog.NewJSONHandler(a.err, options))
+	}
+	return slog.New(slog.NewTextHandler(a.err, options))
+}
+
+// note tells on standard error what is neither asked for nor wrong.
+func (a *app) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if a.asJSON {
+		line, _ := json.Marshal(map[string]string{"note": text}) // strings only: it cannot fail
+		fmt.Fprintf(a.err, "%s\n", line)
+		return
+	}
+	fmt.Fprintf(a.err, "bcast: %s\n", text)
 }
 
 // pause waits for d or the end of ctx and reports whether d has passed.

@@ -13,6 +13,7 @@ import (
 	"bcast"
 	"bcast/internal/control"
 	"bcast/internal/control/controltest"
+	"bcast/internal/doctor"
 )
 
 // fakeNode is a participant that works without a network.
@@ -20,7 +21,16 @@ type fakeNode struct {
 	*controltest.Device
 	mu       sync.Mutex
 	reloaded int
+	watching bool
 	closed   bool
+	broken   error // what Posts answers
+}
+
+func (n *fakeNode) Posts(ctx context.Context, room string, query control.PostQuery) ([]control.Post, error) {
+	if n.broken != nil {
+		return nil, n.broken
+	}
+	return n.Device.Posts(ctx, room, query)
 }
 
 func (n *fakeNode) Reload(context.Context) error {
@@ -28,6 +38,22 @@ func (n *fakeNode) Reload(context.Context) error {
 	defer n.mu.Unlock()
 	n.reloaded++
 	return nil
+}
+
+func (n *fakeNode) Watch(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.watching = true
+	return nil
+}
+
+func (n *fakeNode) Devices(ctx context.Context) ([]control.Device, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.watching {
+		return nil, control.NewError(control.CodeNotFound, nil, "this device does not watch the subnet", "")
+	}
+	return n.Device.Devices(ctx)
 }
 
 func (n *fakeNode) Close() error {
@@ -89,6 +115,7 @@ type bench struct {
 	env      map[string]string
 	out, err *buffer
 	asked    bcast.Config // of the last node started
+	kept     *fakeNode    // what the home's files hold
 }
 
 func newBench(t *testing.T, nodes ...*fakeNode) *bench {
@@ -109,6 +136,14 @@ func newBench(t *testing.T, nodes ...*fakeNode) *bench {
 			nodes, b.asked = nodes[1:], cfg
 			return node, nil
 		},
+		open: func(string) (closingArchive, error) {
+			if b.kept == nil {
+				return nil, control.NewError(control.CodeNotFound, nil, "nothing is kept here", "")
+			}
+			return b.kept, nil
+		},
+		look:   func(context.Context, int, time.Duration) doctor.Host { return doctor.Host{} },
+		subnet: &quietSubnet{},
 	}
 	return b
 }
@@ -144,7 +179,7 @@ func (b *bench) want(code, wantCode int, out, err string) {
 // alice is a device in the lobby with bob there.
 func alice(t *testing.T) *fakeNode {
 	device := controltest.New("alice")
-	device.Join(t.Context(), "lobby")
+	device.Join(t.Context(), "lobby", control.JoinOptions{})
 	device.Meet("bob", "lobby")
 	return &fakeNode{Device: device}
 }

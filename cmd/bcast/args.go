@@ -53,13 +53,17 @@ func arrange(words []string, global flagTable, commands map[string]flagTable) ([
 		words = rest
 	}
 	switch {
+	case slices.ContainsFunc(l.flags, asksForHelp): // the parser's own help knows nothing of JSON
+		return append(l.globals, "help", "--", l.command), nil
+	case l.command == "" && slices.ContainsFunc(l.globals, asksForHelp):
+		return append(slices.DeleteFunc(l.globals, asksForHelp), "help", "--"), nil
 	case l.command == "":
 		return l.globals, nil
-	case slices.Contains(l.flags, "--help") || slices.Contains(l.flags, "--h"):
-		return append(l.globals, l.command, "--help"), nil // the parser would take the first argument for a topic
 	}
 	return slices.Concat(l.globals, []string{l.command}, l.flags, []string{"--"}, l.args), nil
 }
+
+func asksForHelp(flag string) bool { return flag == "--help" || flag == "--h" }
 
 // line is a command line being sorted.
 type line struct {
@@ -72,7 +76,10 @@ type line struct {
 
 // argument takes a word without a dash: the first is the command.
 func (l *line) argument(word string) error {
+	verb := l.command + " " + word // `files get` is one command, of two words
 	switch {
+	case len(l.args) == 0 && l.commands[verb] != nil:
+		l.command = verb
 	case l.command != "":
 		l.args = append(l.args, word)
 	case l.commands[word] == nil:

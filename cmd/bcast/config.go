@@ -1,9 +1,12 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"bcast/internal/control"
+	"bcast/internal/hook"
 )
 
 func (a *app) configCommand() *cli.Command {
@@ -12,20 +15,12 @@ func (a *app) configCommand() *cli.Command {
 		Usage: "print the settings in force and where they come from",
 		Description: example("Asks the daemon; without one it prints what a daemon started in this environment would use.",
 			"bcast config --json"),
-		Action: a.config,
+		Action: ask(a, takes(0, 0), a.config),
 	}
 }
 
-func (a *app) config(c *cli.Context) error {
-	if _, err := arguments(c, 0, 0); err != nil {
-		return err
-	}
-	client, err := a.daemon(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	settings, err := client.Config(c.Context)
+func (a *app) config(c *cli.Context, daemon *control.Client, _ []string) error {
+	settings, err := daemon.Config(c.Context)
 	if err != nil && control.AsError(err).Code == control.CodeNoDaemon {
 		settings, err = a.wouldBe(c)
 	}
@@ -42,5 +37,13 @@ func (a *app) wouldBe(c *cli.Context) ([]control.Setting, error) {
 		return nil, err
 	}
 	_, settings, err := resolve(func(string) (string, bool) { return "", false }, a.getenv)
-	return append(a.homeSetting(c, dir), settings...), err
+	if err != nil {
+		return nil, err
+	}
+	hooks, err := hook.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	services, err := loadServices(dir)
+	return slices.Concat(a.homeSetting(c, dir), settings, hookSettings(hooks), serviceSettings(services)), err
 }

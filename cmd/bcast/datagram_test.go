@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bcast/internal/control"
+	"bcast/internal/fuzztest"
 	"bcast/internal/lan"
 )
 
@@ -77,7 +78,9 @@ func FuzzParseTarget(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		to, err := parseTarget(text)
+		var to target
+		var err error
+		fuzztest.Within(t, len(text), 64, 4<<10, func() { to, err = parseTarget(text) })
 		if err != nil {
 			return
 		}

@@ -1,158 +1,188 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"net/netip"
+	"fmt"
+	"os"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"bcast"
 	"bcast/internal/control"
-	"bcast/internal/lan"
+	"bcast/internal/show"
 )
-
-// discoverLook is how often `discover --watch` reads the neighbour table, which tells nobody when it changes.
-const discoverLook = time.Second
-
-// device is one device of the subnet, whatever it was found by. Other protocols add their own finds to the same row.
-type device struct {
-	ID        string    `json:"id,omitempty"`
-	Nick      string    `json:"nick,omitempty"`
-	Name      string    `json:"name"`
-	Addrs     []string  `json:"addrs"`
-	MAC       string    `json:"mac"`
-	Kind      string    `json:"kind"` // bcast | host
-	Services  []string  `json:"services"`
-	FoundBy   []string  `json:"found_by"` // bcast | arp
-	FirstSeen time.Time `json:"first_seen"`
-	LastSeen  time.Time `json:"last_seen"`
-	Status    string    `json:"status"` // of a bcast device: here, suspect, lost or left; of another: seen
-	tag       string
-}
 
 func (a *app) discoverCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "discover",
 		Usage: "list every device known on the subnet",
-		Description: example("bcast devices and what the host's neighbour table holds, one row a device.",
-			"bcast discover --for 3s --json"),
+		Description: example("What bcast, mDNS, SSDP and WS-Discovery tell, and the host's neighbour table: one row a "+
+			"device,\nwith its services and how it is known. Nothing is scanned without --probe.\n`bcast daemon --watch` "+
+			"remembers: then the answer comes at once, --all also lists\nthose that are gone, and --watch tells what "+
+			"became of whom.",
+			"bcast discover --for 3s --json", "bcast discover --service _ipp._tcp"),
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "for", Usage: "listen so long before printing; 3s without a daemon"},
+			&cli.DurationFlag{Name: "for", Usage: "listen so long before printing; 3s without --watch"},
 			&cli.BoolFlag{Name: "watch", Usage: "go on and print each device that is new or changed"},
+			&cli.BoolFlag{Name: "all", Usage: "also those that are gone, which a daemon that watches remembers"},
+			&cli.StringSliceFlag{Name: "service", Usage: "only devices that offer `TYPE`, such as _http._tcp; again for more"},
+			&cli.BoolFlag{Name: "probe", Usage: "have every address of this subnet, at most a /24, asked for by ARP: that " +
+				"finds who is silent"},
+			&cli.StringFlag{Name: "vendors", Usage: "name makers of network cards by `FILE`, such as oui.txt or manuf"},
 		},
 		Action: a.discover,
 	}
 }
 
-func (a *app) discover(c *cli.Context) error {
-	return a.observe(c, func(ctx context.Context, api control.API) error {
-		p, found := a.printer(c), roster{}
-		changed, err := found.look(ctx, api)
+func (a *app) discover(c *cli.Context) (err error) {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	if err := positive(c, "for"); err != nil {
+		return err
+	}
+	looking, done, err := a.browsing(c)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if daemon, err := a.daemon(c); err == nil && !c.IsSet("vendors") && !c.Bool("probe") {
+		defer daemon.Close()
+		if _, err := daemon.Devices(c.Context); err == nil {
+			return a.discoverWatched(c, daemon)
+		}
+	}
+	seat, err := a.sit(c.Context, c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, seat.Close()) }()
+	looking.With = seat
+	found, err := bcast.Browse(c.Context, looking, bcast.OnHost(a.subnet))
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	for _, problem := range found.Problems() {
+		fmt.Fprintf(a.err, "bcast: %s\n", show.Clean(problem.Error()))
+	}
+	d := discovery{browser: found, services: c.StringSlice("service"), p: a.printer(c)}
+	wait, watch := c.Duration("for"), c.Bool("watch")
+	if wait == 0 && !watch {
+		wait = listenFor
+	}
+	if wait > 0 && !pause(c.Context, wait) {
+		return nil // interrupted
+	}
+	if wait > 0 {
+		err = d.list(c.Context)
+	}
+	if err != nil || !watch {
+		return err
+	}
+	return d.watch(c.Context)
+}
+
+// browsing is what the command line asks to look for; done is to be called when it is read.
+func (a *app) browsing(c *cli.Context) (looking bcast.Browsing, done func(), err error) {
+	for _, service := range c.StringSlice("service") {
+		switch kind, transport, found := strings.Cut(service, "."); {
+		case strings.Contains(service, ":"): // of SSDP or WS-Discovery
+		case found && strings.HasPrefix(kind, "_") && (transport == "_tcp" || transport == "_udp"):
+			looking.Types = append(looking.Types, service)
+		default:
+			return looking, nil, usageError(fmt.Sprintf("--service %s is no type of service", show.Clean(service)),
+				"e.g. _http._tcp")
+		}
+	}
+	looking.Probe = c.Bool("probe")
+	name := c.String("vendors")
+	if name == "" {
+		return looking, func() {}, nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return looking, nil, err
+	}
+	looking.Vendors = file
+	return looking, func() { file.Close() }, nil
+}
+
+// discovery prints what a browser finds.
+type discovery struct {
+	browser  *bcast.Browser
+	services []string // only devices that offer one of them; empty: all
+	p        *printer
+}
+
+// list prints the devices that are there.
+func (d *discovery) list(ctx context.Context) error {
+	devices, err := d.browser.Devices(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil // interrupted
+	}
+	if err != nil {
+		return err
+	}
+	return d.p.devices(slices.DeleteFunc(devices, func(device bcast.Device) bool {
+		return device.Status == bcast.DeviceGone || !d.wants(device)
+	}))
+}
+
+// wants tells whether a device offers what is looked for.
+func (d *discovery) wants(device bcast.Device) bool { return offersOne(device, d.services) }
+
+// offersOne tells whether a device offers one of some services, if any are named.
+func offersOne(device bcast.Device, services []string) bool {
+	return len(services) == 0 || slices.ContainsFunc(services, device.Offers)
+}
+
+// watch prints each device that is new or changed, until ctx ends.
+func (d *discovery) watch(ctx context.Context) error {
+	for device, err := range d.browser.Changes(ctx) {
+		if err == nil && d.wants(device) {
+			err = d.p.deviceChange(device)
+		}
 		if err != nil {
 			return err
 		}
-		if err := p.devices(changed); err != nil || !c.Bool("watch") {
-			return err
+	}
+	return nil
+}
+
+// discoverWatched prints what a daemon that watches the subnet remembers, and what it tells from then on.
+func (a *app) discoverWatched(c *cli.Context, daemon *control.Client) error {
+	status, err := daemon.Status(c.Context)
+	if err != nil {
+		return err
+	}
+	events := control.Watch(c.Context, daemon, status.EventID)
+	if c.IsSet("for") && !pause(c.Context, c.Duration("for")) {
+		return nil // interrupted
+	}
+	devices, err := daemon.Devices(c.Context)
+	if err != nil {
+		return err
+	}
+	p, services := a.printer(c), c.StringSlice("service")
+	devices = slices.DeleteFunc(devices, func(d bcast.Device) bool {
+		return !offersOne(d, services) || !c.Bool("all") && !d.IsHere()
+	})
+	if err := p.remembered(devices); err != nil || !c.Bool("watch") {
+		return err
+	}
+	for happening := range events {
+		if happening.Err != nil {
+			return happening.Err
 		}
-		for pause(ctx, discoverLook) {
-			if changed, err = found.look(ctx, api); err != nil {
+		if change := happening.Event.Device; change != nil && offersOne(change.Device, services) {
+			if err := p.becameOf(*change); err != nil {
 				return err
 			}
-			for _, d := range changed {
-				if err := p.deviceChange(d); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// roster is the devices found so far, in order of address.
-type roster struct {
-	devices []device
-}
-
-// look asks all sources and returns the devices that are new or changed.
-func (r *roster) look(ctx context.Context, api control.API) ([]device, error) {
-	peers, err := api.Peers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	neighbours, err := lan.Neighbours()
-	if err != nil {
-		return nil, err
-	}
-	return r.update(peers, neighbours, time.Now().UTC()), nil
-}
-
-// update merges what was found now. A row is a device: a peer is known by its id, everything else by address, and a
-// neighbour that turns out to be a peer's address is that peer.
-func (r *roster) update(peers []control.Peer, neighbours []lan.Neighbour, now time.Time) []device {
-	before := r.devices
-	r.devices = slices.Clone(before)
-	for _, peer := range peers {
-		d := r.row(func(d device) bool { return d.ID == peer.ID || d.ID == "" && slices.Contains(d.Addrs, host(peer.Addr)) })
-		mac, foundBy := d.MAC, d.FoundBy
-		*d = device{
-			ID: peer.ID, Nick: peer.Nick, tag: peer.Tag, Name: peer.Nick, Addrs: []string{host(peer.Addr)}, MAC: mac,
-			Kind: "bcast", Services: []string{}, FoundBy: with(foundBy, "bcast"), FirstSeen: peer.FirstSeen,
-			LastSeen: peer.LastSeen, Status: peer.Status,
 		}
 	}
-	for _, n := range neighbours {
-		if !n.Complete {
-			continue // asked for, but nobody answered
-		}
-		addr := n.Addr.String()
-		d := r.row(func(d device) bool { return slices.Contains(d.Addrs, addr) })
-		if d.Kind == "" {
-			*d = device{Addrs: []string{addr}, Kind: "host", Services: []string{}, FirstSeen: now, Status: "seen"}
-		}
-		if d.Kind == "host" {
-			d.LastSeen = now
-		}
-		d.MAC, d.FoundBy = n.MAC.String(), with(d.FoundBy, "arp")
-	}
-	slices.SortStableFunc(r.devices, func(a, b device) int { return address(a).Compare(address(b)) })
-	return slices.DeleteFunc(slices.Clone(r.devices), func(d device) bool {
-		return slices.ContainsFunc(before, d.looksLike)
-	})
-}
-
-// row returns the first device that matches, or a new row.
-func (r *roster) row(matches func(device) bool) *device {
-	at := slices.IndexFunc(r.devices, matches)
-	if at < 0 {
-		r.devices = append(r.devices, device{})
-		at = len(r.devices) - 1
-	}
-	return &r.devices[at]
-}
-
-// looksLike reports whether nothing that a person watches for has changed.
-func (d device) looksLike(old device) bool {
-	return d.ID == old.ID && d.Nick == old.Nick && d.MAC == old.MAC && d.Status == old.Status &&
-		slices.Equal(d.Addrs, old.Addrs) && slices.Equal(d.FoundBy, old.FoundBy)
-}
-
-func with(list []string, word string) []string {
-	if slices.Contains(list, word) {
-		return list
-	}
-	return slices.Sorted(slices.Values(append(slices.Clone(list), word)))
-}
-
-// host is the address without a port.
-func host(addr string) string {
-	if withPort, err := netip.ParseAddrPort(addr); err == nil {
-		return withPort.Addr().String()
-	}
-	return addr
-}
-
-func address(d device) netip.Addr {
-	addr, _ := netip.ParseAddr(d.Addrs[0])
-	return addr
+	return nil
 }

@@ -18,7 +18,8 @@ type follower struct {
 	again func(context.Context) (*seat, error)     // another seat when the daemon has gone; nil: end with it
 	enter func(context.Context, control.API) error // joins the room; called on each seat
 	show  func(control.Event) error
-	taken func() // tells that it took over
+	aside func(control.Event) error // a post of another room, a direct one; nil: that is not shown
+	taken func()                    // tells that it took over
 
 	mu   sync.Mutex
 	seat *seat
@@ -87,9 +88,9 @@ func (f *follower) handle(ctx context.Context, api control.API, event control.Ev
 	switch {
 	case event.Type == control.EventGap:
 		return f.past(ctx, api, control.PostQuery{})
-	case event.Post != nil:
+	case event.Type == control.EventPost || event.Type == control.EventTopic:
 		return f.post(event)
-	case event.Member != nil && event.Member.Room != f.room:
+	case roomOf(event) != "" && roomOf(event) != f.room:
 		return nil
 	case event.Member != nil && event.Member.ID == self:
 		if event.Member.Change == "leave" { // another terminal of this device left; this one is still here
@@ -99,6 +100,27 @@ func (f *follower) handle(ctx context.Context, api control.API, event control.Ev
 	default:
 		return f.show(event)
 	}
+}
+
+// roomOf is the room that an event happened in; empty for what concerns no room.
+func roomOf(event control.Event) string {
+	switch {
+	case event.Post != nil:
+		return event.Post.Room
+	case event.Member != nil:
+		return event.Member.Room
+	case event.Receipt != nil:
+		return event.Receipt.Room
+	case event.Signal != nil:
+		return event.Signal.Room
+	case event.Sync != nil:
+		return event.Sync.Room
+	case event.Fork != nil:
+		return event.Fork.Room
+	case event.File != nil:
+		return event.File.Room
+	}
+	return ""
 }
 
 // past shows posts that are there already.
@@ -116,6 +138,9 @@ func (f *follower) past(ctx context.Context, api control.API, query control.Post
 }
 
 func (f *follower) post(event control.Event) error {
+	if f.aside != nil && event.Post.Direct != "" && event.Post.Room != f.room {
+		return f.aside(event)
+	}
 	if event.Post.Room != f.room || f.isShown(event.Post.ID) {
 		return nil
 	}

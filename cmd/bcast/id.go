@@ -5,6 +5,7 @@ import (
 
 	"bcast"
 	"bcast/internal/control"
+	"bcast/internal/show"
 )
 
 func (a *app) idCommand() *cli.Command {
@@ -13,20 +14,12 @@ func (a *app) idCommand() *cli.Command {
 		Usage: "print this device's id, nick and tag",
 		Description: example("The id follows from the key in the home; the first use of a home makes the key.",
 			"bcast id --json"),
-		Action: a.id,
+		Action: ask(a, takes(0, 0), a.id),
 	}
 }
 
-func (a *app) id(c *cli.Context) error {
-	if _, err := arguments(c, 0, 0); err != nil {
-		return err
-	}
-	client, err := a.daemon(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	status, err := client.Status(c.Context)
+func (a *app) id(c *cli.Context, daemon *control.Client, _ []string) error {
+	status, err := daemon.Status(c.Context)
 	device := bcast.Self{ID: status.ID, Nick: status.Nick, Tag: status.Tag}
 	if err != nil && control.AsError(err).Code == control.CodeNoDaemon {
 		device, err = a.readSelf(c)
@@ -38,7 +31,7 @@ func (a *app) id(c *cli.Context) error {
 	if p.json {
 		return p.object(device)
 	}
-	return p.line("%s %s-%s", device.ID, clean(device.Nick), clean(device.Tag))
+	return p.line("%s %s-%s", device.ID, show.Clean(device.Nick), show.Clean(device.Tag))
 }
 
 // readSelf asks the home: who one is needs no network.

@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os/signal"
 	"slices"
@@ -14,7 +14,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"bcast"
 	"bcast/internal/control"
+	"bcast/internal/hook"
+	"bcast/internal/show"
+	"bcast/internal/tui"
 )
 
 const (
@@ -32,50 +36,79 @@ func (a *app) joinCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "join",
 		Usage:     "chat in a room",
-		ArgsUsage: "[ROOM]",
-		Description: example("On a terminal a line editor, on a pipe lines in and lines out. The room is lobby unless\n"+
-			"given. Leaving the screen leaves the room if this command joined it. Works without a daemon;\n"+
-			"a second terminal then shares the first one's node and takes over when that ends.",
-			"bcast join lobby", "bcast join lobby --guest bob", "echo lunch? | bcast join lobby"),
-		Flags: []cli.Flag{
+		ArgsUsage: "[ROOM|INVITE|-]",
+		Description: example("On a terminal the whole screen, or with --line a line editor; on a pipe lines in and lines\n"+
+			"out. The room is lobby unless given. Leaving the screen leaves the room if this command joined it.\n"+
+			"Works without a daemon; a second terminal then shares the first one's node and takes over when that ends.",
+			"bcast join lobby", "bcast join lobby --guest bob", "echo lunch? | bcast join lobby",
+			"bcast join lobby --exec 'test \"$BCAST_TEXT\" = !uptime && uptime'"),
+		Flags: slices.Concat(screenFlags(), execFlags(), []cli.Flag{
+			guestFlag(),
+			&cli.BoolFlag{Name: "line", Usage: "a line editor, though the terminal has a whole screen"},
 			&cli.BoolFlag{Name: "detach", Usage: "make the daemon a member and return"},
-			&cli.StringFlag{Name: "guest", Usage: "take part as `NICK` with a key in memory, beside your own"},
-		},
+			&cli.BoolFlag{Name: "private", Usage: "make the room a private one: `bcast invite` lets others in"},
+			&cli.BoolFlag{Name: "ephemeral", Usage: "keep the room in memory only, if it is new here"},
+			&cli.StringFlag{Name: "keep", Usage: "how much to keep of a room that is new here: `AGE, NUMBER or SIZE`, several " +
+				"with commas: 90d,100000,1GB; all"},
+			&cli.StringFlag{Name: "durability", Usage: "`HOW` safe posts are when no daemon runs: normal or full"},
+		}),
 		Action: a.join,
 	}
 }
 
-func (a *app) join(c *cli.Context) (err error) {
+func (a *app) join(c *cli.Context) error {
 	args, err := arguments(c, 0, 1)
 	if err != nil {
 		return err
 	}
-	room, err := parseRoom(append(args, lobby)[0])
+	room, err := a.roomOrInvite(c.Context, append(args, lobby)[0])
+	if err != nil {
+		return err
+	}
+	options, err := joinOptions(c)
+	if err != nil {
+		return err
+	}
+	if how := c.String("durability"); c.IsSet("durability") {
+		if err := checkDurability(how); err != nil {
+			return usageError("--durability "+err.Error(), "")
+		}
+	}
+	program, err := a.program(c)
 	if err != nil {
 		return err
 	}
 	if c.Bool("detach") {
-		return a.joinDetached(c, room)
+		return a.joinDetached(c, room, options)
 	}
 	ctx, stop := signal.NotifyContext(c.Context, syscall.SIGHUP) // the terminal was closed
 	defer stop()
+	if program == nil && a.hasScreen() && !c.Bool("line") && !c.Bool("json") {
+		return a.onWholeScreen(ctx, c, tui.Config{Rooms: []string{room}, Options: options, Leave: true})
+	}
+	return a.inLines(ctx, c, room, options, program)
+}
+
+// inLines is a conversation in one room, line by line: of a person on any terminal, or of a pipe.
+func (a *app) inLines(
+	ctx context.Context, c *cli.Context, room string, options control.JoinOptions, program *hook.Program,
+) (err error) {
 	first, again, err := a.joinSeat(ctx, c)
 	if err != nil {
 		return err
 	}
-	chat := &conversation{app: a, asJSON: c.Bool("json"), again: again, seat: first}
-	defer func() {
-		if closeErr := chat.seat.Close(); err == nil {
-			err = closeErr
-		}
-	}()
-	if isTerminal(a.in) && isTerminal(a.out) && !chat.asJSON {
+	chat := &conversation{app: a, options: options, again: again, seat: first, program: program}
+	defer func() { err = cmp.Or(err, chat.seat.Close()) }()
+	if program != nil {
+		return chat.onExec(ctx, room)
+	}
+	if isTerminal(a.in) && isTerminal(a.out) && !a.asJSON {
 		return chat.onTerminal(ctx, room)
 	}
 	return chat.onPipe(ctx, room)
 }
 
-func (a *app) joinDetached(c *cli.Context, room string) error {
+func (a *app) joinDetached(c *cli.Context, room string, options control.JoinOptions) error {
 	if c.IsSet("guest") {
 		return usageError("--detach and --guest exclude each other", "a guest ends with its command")
 	}
@@ -84,15 +117,18 @@ func (a *app) joinDetached(c *cli.Context, room string) error {
 		return err
 	}
 	defer client.Close()
-	joined, err := client.Join(c.Context, room)
+	joined, err := client.Join(c.Context, room, options)
 	if err != nil {
 		return err
+	}
+	if !joined.New && options != (control.JoinOptions{}) {
+		a.note("%s was joined before and is kept as it was", show.Clean(joined.Room))
 	}
 	p := a.printer(c)
 	if p.json {
 		return p.object(joined)
 	}
-	return p.line("joined %s", clean(joined.Room))
+	return p.line("joined %s", show.Room(joined.Room, joined.Direct))
 }
 
 // joinSeat returns a seat and how to take another when its daemon ends.
@@ -109,23 +145,31 @@ func (a *app) joinSeat(ctx context.Context, c *cli.Context) (*seat, func(context
 	if err != nil {
 		return nil, nil, err
 	}
-	again := func(ctx context.Context) (*seat, error) { return a.sitAt(ctx, dir) }
+	cfg := bcast.Config{Home: dir, Durability: c.String("durability")}
+	again := func(ctx context.Context) (*seat, error) { return a.sitAt(ctx, cfg) }
 	s, err := again(ctx)
+	if err == nil && !s.own && cfg.Durability != "" {
+		a.note("--durability is the running node's to choose, and that keeps its own")
+	}
 	return s, again, err
 }
 
 // conversation is a person or a pipe in a room.
 type conversation struct {
 	*app
-	asJSON bool
-	again  func(context.Context) (*seat, error)
-	seat   *seat
-	p      *printer // writes to the line editor, or to standard output
+	options control.JoinOptions // for rooms that are new here
+	again   func(context.Context) (*seat, error)
+	seat    *seat
+	screen  bool          // a person reads along
+	typists *typists      // nil without a screen
+	p       *printer      // writes to the line editor, or to standard output
+	program *hook.Program // answers posts; nil: nothing does
 }
 
 // visit is the stay in one room: what comes is shown until it ends.
 type visit struct {
 	*follower
+	title  string          // the room as people are shown it
 	mine   bool            // this command joined the room, so it leaves it
 	ctx    context.Context // ends with the visit, for whatever reason
 	cancel context.CancelFunc
@@ -134,33 +178,67 @@ type visit struct {
 
 // enterRoom joins room and begins to show what happens there.
 func (v *conversation) enterRoom(ctx context.Context, room string) (*visit, error) {
-	joined, err := v.seat.Join(ctx, room)
+	joined, err := v.seat.Join(ctx, room, v.options)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	stay := &visit{mine: joined.New, ctx: ctx, cancel: cancel, done: make(chan error, 1)}
-	present := presence{room: joined.Room, status: map[string]string{}}
+	direct := joined.Direct != "" // one that stays open: what was said in it may have to wait for the other one
+	stay := &visit{
+		title: show.Room(joined.Room, joined.Direct), mine: joined.New && !direct, ctx: ctx, cancel: cancel,
+		done: make(chan error, 1),
+	}
+	present := presence{room: joined.Room, status: map[string]string{}, members: map[string]bool{}}
+	if members, err := v.seat.Members(ctx, joined.Room); err == nil { // else they are met as they come
+		for _, m := range members {
+			present.members[m.ID] = true
+		}
+	}
+	sightings, bot := v.sightings(ctx, stay), v.bot(stay)
 	stay.follower = &follower{
 		room: joined.Room, query: control.PostQuery{Limit: recent}, again: v.again, seat: v.seat,
 		enter: func(ctx context.Context, api control.API) error {
-			again, err := api.Join(ctx, joined.Room)
-			stay.mine = stay.mine || again.New
+			again, err := api.Join(ctx, joined.Room, v.options)
+			stay.mine = stay.mine || again.New && !direct
 			return err
 		},
 		show: func(event control.Event) error {
+			if event.Member != nil {
+				present.members[event.Member.ID] = event.Member.Change != "leave"
+			}
 			if event.Peer != nil && !v.asJSON && !present.changes(*event.Peer) {
 				return nil
 			}
-			return v.p.event(event)
+			err := v.p.event(event)
+			sightings.note(event)
+			bot.Hear(event)
+			if v.typists != nil {
+				v.typists.note(event, v.p.plainNick)
+			}
+			return err
 		},
-		taken: func() { v.note("the other bcast ended; this one carries on") },
+		aside: v.aside,
+		taken: func() { v.note("%s", tookOver) },
 	}
 	go func() {
-		defer cancel()
-		stay.done <- stay.run(ctx)
+		err := stay.run(ctx)
+		cancel()
+		sightings.stop()
+		bot.Close()
+		stay.done <- err
 	}()
+	if !joined.New && v.options != (control.JoinOptions{}) {
+		v.note("%s was joined before and is kept as it was", stay.title)
+	}
 	return stay, nil
+}
+
+// aside shows a person what is said in a direct room while another room is on the screen.
+func (v *conversation) aside(event control.Event) error {
+	if !v.screen {
+		return nil
+	}
+	return v.p.aside(*event.Post)
 }
 
 // leaveRoom ends a visit. The conversation keeps the seat that the visit ended on.
@@ -171,7 +249,7 @@ func (v *conversation) leaveRoom(ctx context.Context, stay *visit) error {
 	if stay.mine {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
 		defer cancel()
-		err = errors.Join(err, v.seat.Leave(ctx, stay.room))
+		err = errors.Join(err, v.seat.Leave(ctx, stay.room, false))
 	}
 	return err
 }
@@ -179,21 +257,22 @@ func (v *conversation) leaveRoom(ctx context.Context, stay *visit) error {
 // note tells something that nobody said.
 func (v *conversation) note(format string, args ...any) {
 	if v.asJSON {
-		fmt.Fprintf(v.err, "bcast: "+format+"\n", args...)
+		v.app.note(format, args...)
 		return
 	}
-	v.p.line("%s", v.p.dim("- "+fmt.Sprintf(format, args...)))
+	v.p.note(format, args...)
 }
 
 // presence tells the peer events of a room that change what a person believes.
 type presence struct {
-	room   string
-	status map[string]string // by device id
+	room    string
+	status  map[string]string // by device id
+	members map[string]bool   // by device id; presence does not tell of private rooms
 }
 
 // changes reports whether peer's status is news. That a peer is late is not: most come in time again.
 func (p presence) changes(peer control.Peer) bool {
-	if peer.Status == "suspect" || !slices.Contains(peer.Rooms, p.room) {
+	if peer.Status == "suspect" || !p.members[peer.ID] && !slices.Contains(peer.Rooms, p.room) {
 		return false
 	}
 	was, known := p.status[peer.ID]
@@ -226,7 +305,7 @@ func (v *conversation) sayLines(ctx context.Context, stay *visit, lines *lineQue
 		final := lines.atEnd()
 		post := posting{api: stay.sitting(), say: control.Say{Room: stay.room, Text: line}, limit: stayFor}
 		if final {
-			post.say.Wait = "all"
+			post.say.Wait = "here"
 		}
 		said, err := post.once(ctx)
 		if err != nil {
@@ -236,7 +315,7 @@ func (v *conversation) sayLines(ctx context.Context, stay *visit, lines *lineQue
 			ctx, cancel := context.WithTimeout(stay.ctx, leaveLimit)
 			defer cancel()
 			stay.await(ctx, said.ID)
-			return v.verdict(said, false, true)
+			return v.verdict(said, "", "here")
 		}
 	}
 }

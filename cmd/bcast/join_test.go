@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bcast/internal/control"
@@ -13,8 +14,12 @@ func TestJoinOnAPipe(t *testing.T) {
 	node := alice(t)
 	b := newBench(t, node)
 	b.in = strings.NewReader("one\n\ntwo")
-	b.want(b.shell("join lobby"), exitDone, "alice: one\n", "")
+	b.want(b.shell("join lobby --durability full --ephemeral"), exitDone, "alice: one\n", "")
 	b.want(0, 0, "alice: two\n", "")
+	b.want(0, 0, "- lobby was joined before and is kept as it was\n", "")
+	if b.asked.Durability != "full" {
+		t.Errorf("the node was started with %+v", b.asked)
+	}
 	rooms, _ := node.Rooms(t.Context())
 	if len(rooms) != 1 || !node.isClosed() {
 		t.Errorf("after joining a room joined before: rooms %+v, closed %v", rooms, node.isClosed())
@@ -46,6 +51,8 @@ func TestJoinRefuses(t *testing.T) {
 		"join a b":                   "too many arguments",
 		"join no/room":               "room name",
 		"join --guest #x":            "nick",
+		"join --keep soon":           `--keep "soon" is no age, number or size`,
+		"join --durability none":     "neither normal nor full",
 		"join --guest eve --detach":  "exclude each other",
 		"join lobby --detach --wait": "unknown flag --wait",
 	} {
@@ -107,6 +114,7 @@ func TestScreen(t *testing.T) {
 		{"//slash\r", "alice: /slash"},
 		{"/members\r", "carol  6361"},
 		{"/help\r", "/join ROOM"},
+		{"/reply me too\r", "me too"},
 		{"/nonsense\r", "! there is no /nonsense (/help lists what there is)"},
 		{"/nick alicia\r", "> "},
 		{"/join no/room\r", "! room name"},
@@ -127,6 +135,30 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+func TestScreenTellsWhoHasWhatWasSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node := alice(t)
+		node.Meet("carol", "lobby")
+		node.Lose("carol")
+		keys, out, done := onTestScreen(t, node)
+		synctest.Wait()
+		io.WriteString(keys, "hello\r")
+		synctest.Wait()
+		if strings.Contains(out.String(), "seen by") {
+			t.Errorf("told at once: %q", out)
+		}
+		time.Sleep(settled)
+		synctest.Wait()
+		if !strings.Contains(out.String(), "- seen by 1 of 2, missing carol (away ") {
+			t.Errorf("not told: %q", out)
+		}
+		io.WriteString(keys, "\x04")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestScreenQuit(t *testing.T) {
 	keys, out, done := onTestScreen(t, alice(t))
 	out.await(t, "lobby> ")
@@ -137,7 +169,7 @@ func TestScreenQuit(t *testing.T) {
 }
 
 func TestPresenceTellsWhatChanges(t *testing.T) {
-	p := presence{room: "lobby", status: map[string]string{}}
+	p := presence{room: "lobby", status: map[string]string{}, members: map[string]bool{"4": true}}
 	peer := func(id, status, room string) control.Peer {
 		return control.Peer{ID: id, Status: status, Rooms: []string{room}, LastSeen: time.Time{}}
 	}
@@ -154,6 +186,9 @@ func TestPresenceTellsWhatChanges(t *testing.T) {
 		{peer("1", "here", "lobby"), true},
 		{peer("2", "lost", "dev"), false},
 		{peer("3", "left", "lobby"), true},
+		{peer("4", "here", ""), false}, // a member of a private room
+		{peer("4", "left", ""), true},
+		{peer("5", "left", ""), false},
 	} {
 		if got := p.changes(step.peer); got != step.want {
 			t.Errorf("step %d: %v, want %v", i, got, step.want)

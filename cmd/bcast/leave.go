@@ -1,30 +1,27 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"github.com/urfave/cli/v2"
+
+	"bcast/internal/control"
+)
 
 func (a *app) leaveCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "leave",
-		Usage:       "leave a room and forget its posts here",
-		ArgsUsage:   "ROOM",
-		Description: example("Needs a daemon.", "bcast leave lobby"),
-		Action:      a.leave,
+		Name:      "leave",
+		Usage:     "leave a room",
+		ArgsUsage: "ROOM",
+		Description: example("Its posts stay here for `bcast history`, unless they are to be forgotten. Needs a daemon.",
+			"bcast leave lobby", "bcast leave lobby --forget"),
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "forget", Usage: "delete its posts here, too"}},
+		Action: ask(a, oneRoom, a.leave),
 	}
 }
 
-func (a *app) leave(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
-	if err != nil {
+func (a *app) leave(c *cli.Context, daemon *control.Client, room string) error {
+	forget := c.Bool("forget")
+	if err := daemon.Leave(c.Context, room, forget); err != nil {
 		return err
 	}
-	room, err := parseRoom(args[0])
-	if err != nil {
-		return err
-	}
-	client, err := a.daemon(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return client.Leave(c.Context, room)
+	return a.done(c, map[string]any{"room": room, "forgotten": forget})
 }

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"github.com/urfave/cli/v2"
+
+	"bcast/internal/control"
+)
 
 func (a *app) membersCommand() *cli.Command {
 	return &cli.Command{
@@ -8,25 +12,12 @@ func (a *app) membersCommand() *cli.Command {
 		Usage:       "list a room's members and who is here",
 		ArgsUsage:   "ROOM",
 		Description: example("Needs a daemon.", "bcast members lobby"),
-		Action:      a.members,
+		Action:      ask(a, oneRoom, a.members),
 	}
 }
 
-func (a *app) members(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
-	if err != nil {
-		return err
-	}
-	room, err := parseRoom(args[0])
-	if err != nil {
-		return err
-	}
-	client, err := a.daemon(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	members, err := client.Members(c.Context, room)
+func (a *app) members(c *cli.Context, daemon *control.Client, room string) error {
+	members, err := daemon.Members(c.Context, room)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"github.com/urfave/cli/v2"
+
+	"bcast/internal/control"
+)
 
 func (a *app) nickCommand() *cli.Command {
 	return &cli.Command{
@@ -8,23 +12,13 @@ func (a *app) nickCommand() *cli.Command {
 		Usage:       "change the name that others see",
 		ArgsUsage:   "NICK",
 		Description: example("Needs a daemon. The home remembers the nick.", "bcast nick alice"),
-		Action:      a.nick,
+		Action:      ask(a, oneNick, a.nick),
 	}
 }
 
-func (a *app) nick(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
-	if err != nil {
+func (a *app) nick(c *cli.Context, daemon *control.Client, nick string) error {
+	if err := daemon.Nick(c.Context, nick); err != nil {
 		return err
 	}
-	nick, err := parseNick(args[0])
-	if err != nil {
-		return err
-	}
-	client, err := a.daemon(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return client.Nick(c.Context, nick)
+	return a.done(c, map[string]any{"nick": nick})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -64,11 +65,7 @@ func (a *app) observe(c *cli.Context, look func(context.Context, control.API) er
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closeErr := seat.Close(); err == nil {
-			err = closeErr
-		}
-	}()
+	defer func() { err = cmp.Or(err, seat.Close()) }()
 	wait := c.Duration("for")
 	if wait == 0 && seat.own && !c.Bool("watch") {
 		wait = listenFor

@@ -1,25 +1,37 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+	"golang.org/x/text/width"
+
+	"bcast/internal/show"
 )
 
 // printer writes the nouns of the program, each in one place: for people or, one object a line, for programs.
 type printer struct {
-	out    io.Writer
-	json   bool
-	color  bool
-	now    func() time.Time
-	holder map[string]string // device id that first came with a nick
-	clash  map[string]bool   // nicks that more than one device came with
+	out   io.Writer
+	json  bool
+	color bool
+	now   func() time.Time
+
+	mu       sync.Mutex           // what comes and what is asked for are written from two goroutines
+	holder   map[string]string    // device id that first came with a nick
+	clash    map[string]bool      // nicks that more than one device came with
+	verified map[string]bool      // device ids whose keys the user compared
+	tagged   map[string]bool      // device ids whose nicks do not say who they are, as the participant sees it
+	syncs    map[string]time.Time // when catching up from a member was last told
 }
 
 func (a *app) printer(c *cli.Context) *printer {
@@ -29,6 +41,8 @@ func (a *app) printer(c *cli.Context) *printer {
 func (a *app) printerOn(out io.Writer, asJSON bool) *printer {
 	return &printer{
 		out: out, json: asJSON, now: time.Now, holder: map[string]string{}, clash: map[string]bool{},
+		verified: map[string]bool{}, tagged: map[string]bool{},
+		syncs: map[string]time.Time{},
 		color: isTerminal(a.out) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb",
 	}
 }
@@ -49,6 +63,14 @@ func (p *printer) object(v any) error {
 	return err
 }
 
+// done tells a program that something was done that people are told nothing of: that it did not fail is enough.
+func (a *app) done(c *cli.Context, what map[string]any) error {
+	if p := a.printer(c); p.json {
+		return p.object(what)
+	}
+	return nil
+}
+
 // objects writes each of a list on its own line.
 func objects[T any](p *printer, list []T) error {
 	for _, v := range list {
@@ -66,30 +88,41 @@ func (p *printer) line(format string, args ...any) error {
 
 // columns writes rows under a heading, each column as wide as its widest cell. Cells may be coloured.
 func (p *printer) columns(heading []string, rows [][]string) error {
-	rows = append([][]string{heading}, rows...)
-	widths := make([]int, len(heading))
+	text := strings.Join(aligned(append([][]string{heading}, rows...)), "\n") + "\n"
+	_, err := io.WriteString(p.out, text)
+	return err
+}
+
+// aligned makes a line of each row; the first has as many cells as any.
+func aligned(rows [][]string) []string {
+	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], cells(uncolored(cell)))
 		}
 	}
-	var text strings.Builder
+	var lines []string
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
 			line.WriteString(cell)
 			line.WriteString(strings.Repeat(" ", widths[i]-cells(uncolored(cell))+2))
 		}
-		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		lines = append(lines, strings.TrimRight(line.String(), " "))
 	}
-	_, err := io.WriteString(p.out, text.String())
-	return err
+	return lines
+}
+
+// note writes something that nobody said.
+func (p *printer) note(format string, args ...any) error {
+	return p.line("%s", p.dim("- "+fmt.Sprintf(format, args...)))
 }
 
 const (
-	colorReset = "\x1b[0m"
-	colorDim   = "\x1b[2m"
-	colorAlert = "\x1b[31m"
+	colorReset   = "\x1b[0m"
+	colorDim     = "\x1b[2m"
+	colorAlert   = "\x1b[31m"
+	colorMention = "\x1b[1m"
 )
 
 // nickColors are those that can be read on a dark and on a light ground; red is kept for what is wrong.
@@ -120,6 +153,8 @@ func uncolored(text string) string {
 
 // meet makes names known before they are printed: two devices with one nick are then both shown with their tags.
 func (p *printer) meet(id, nick string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if first, known := p.holder[nick]; !known {
 		p.holder[nick] = id
 	} else if first != id {
@@ -127,19 +162,33 @@ func (p *printer) meet(id, nick string) {
 	}
 }
 
-// name is how a device is shown: its nick, in a colour that follows from its key, with the tag where nicks clash.
-func (p *printer) name(id, nick, tag string) string {
+// know makes a name known as the participant sees it: one that others could be taken for, or that was verified.
+func (p *printer) know(id, nick string, tagged, verified bool) {
 	p.meet(id, nick)
-	shown := clean(nick)
-	switch {
-	case shown == "":
-		shown = clean(id[:min(8, len(id))])
-	case p.clash[nick]:
-		shown += "-" + clean(tag)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if tagged {
+		p.clash[nick] = true
 	}
-	hash := fnv.New32a()
-	io.WriteString(hash, id)
-	return p.paint(nickColors[hash.Sum32()%uint32(len(nickColors))], shown)
+	p.tagged[id], p.verified[id] = tagged, verified
+}
+
+// name is how a device is shown: its nick, in a colour that follows from its key; with a mark if it was verified, else
+// with the tag where nicks clash.
+func (p *printer) name(id, nick, tag string) string {
+	return p.paint(nickColors[show.Hue(id, len(nickColors))], p.plainName(id, nick, tag))
+}
+
+// plainNick is a name without a colour, of one whose tag is not told.
+func (p *printer) plainNick(id, nick string) string { return p.plainName(id, nick, show.Tag(id)) }
+
+// plainName is a name without a colour.
+func (p *printer) plainName(id, nick, tag string) string {
+	p.meet(id, nick)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	tagged := p.tagged[id] || p.clash[nick] && !p.verified[id] // verifying speaks for the nick unless it is marked
+	return show.Name(id, nick, tag, tagged, p.verified[id])
 }
 
 // ago is a moment as people say it.
@@ -147,21 +196,41 @@ func (p *printer) ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return span(p.now().Sub(t)) + " ago"
+	return show.Span(p.now().Sub(t)) + " ago"
 }
 
-// span is a duration in its largest unit.
-func span(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0s"
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	default:
-		return fmt.Sprintf("%dd", d/(24*time.Hour))
+// appendJSON appends v as one line of JSON in which misleading characters are escaped: nothing is lost and a terminal
+// is safe. In JSON such characters can stand only inside of strings.
+func appendJSON(line []byte, v any) ([]byte, error) {
+	var plain bytes.Buffer
+	encoder := json.NewEncoder(&plain)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
 	}
+	for data := bytes.TrimSuffix(plain.Bytes(), []byte("\n")); len(data) > 0; {
+		r, size := utf8.DecodeRune(data)
+		if show.Misleads(r) {
+			line = fmt.Appendf(line, `\u%04x`, r)
+		} else {
+			line = append(line, data[:size]...)
+		}
+		data = data[size:]
+	}
+	return append(line, '\n'), nil
+}
+
+// cells is how many columns of a terminal s takes.
+func cells(s string) int {
+	total := 0
+	for _, r := range s {
+		if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) {
+			continue
+		}
+		total++
+		if kind := width.LookupRune(r).Kind(); kind == width.EastAsianWide || kind == width.EastAsianFullwidth {
+			total++
+		}
+	}
+	return total
 }

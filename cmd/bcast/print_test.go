@@ -7,24 +7,9 @@ import (
 	"time"
 
 	"bcast/internal/control"
+	"bcast/internal/fuzztest"
+	"bcast/internal/show"
 )
-
-func TestClean(t *testing.T) {
-	for _, test := range []struct{ in, want string }{
-		{"plain ✓ 日本", "plain ✓ 日本"},
-		{"\x1b[2J\x1b]0;title\x07", "[2J]0;title"},
-		{"a\r\nb\tc", "a b c"},
-		{"abc\u202Etxt.exe\u202C", "abctxt.exe"},
-		{"\u2066x\u2069\u200E\u061C", "x"},
-		{"a\u2028b\u0085c\u009bd", "abcd"},
-		{"bad \xff byte", "bad \ufffd byte"},
-		{"👩\u200d🚀", "👩\u200d🚀"},
-	} {
-		if got := clean(test.in); got != test.want {
-			t.Errorf("clean(%q) = %q, want %q", test.in, got, test.want)
-		}
-	}
-}
 
 func TestJSONLosesNothingAndMisleadsNobody(t *testing.T) {
 	text := "a\x1b\u202e\u0085\u2028\u007f<b>\n"
@@ -42,7 +27,9 @@ func FuzzJSON(f *testing.F) {
 	f.Add("plain")
 	f.Add("\u202e\x1b\u0085 \" \\ \u2028")
 	f.Fuzz(func(t *testing.T, text string) {
-		line, err := appendJSON(nil, text)
+		var line []byte
+		var err error
+		fuzztest.Within(t, len(text), 64, 4<<10, func() { line, err = appendJSON(nil, text) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +39,7 @@ func FuzzJSON(f *testing.F) {
 			t.Errorf("%q became %q, %v", text, line, err)
 		}
 		for _, r := range strings.TrimSuffix(string(line), "\n") {
-			if misleads(r) {
+			if show.Misleads(r) {
 				t.Errorf("%q has %U", line, r)
 			}
 		}
@@ -117,6 +104,10 @@ func TestPost(t *testing.T) {
 		{control.Post{Text: "waves", Kind: "action"}, "03:04:05 * bob waves\n"},
 		{control.Post{Text: "hi", Late: true}, "03:04:05 bob: hi [late]\n"},
 		{control.Post{Text: "hi", Deleted: true}, "03:04:05 bob: (deleted)\n"},
+		{control.Post{Text: "hi", Forked: true}, "03:04:05 bob: hi [its author signed two histories]\n"},
+		{control.Post{Text: "hi", Edited: true, ClockOff: "ahead", Reactions: []control.Reaction{
+			{Text: "+1", From: []string{"1", "3"}}, {Text: "\x1b[2J", From: []string{"1"}},
+		}}, "03:04:05 bob: hi [+1 2, [2J, edited, clock ahead]\n"},
 		{control.Post{Text: "\x1b[2J\x1b[Hgone"}, "03:04:05 bob: [2J[Hgone\n"},
 	} {
 		b := newBench(t)
@@ -141,6 +132,14 @@ func TestEventsForPeople(t *testing.T) {
 			"03:04:05 [cut 1/2 from 10.0.0.1:27474]\n"},
 		{control.Event{Peer: &control.Peer{Nick: "bob", Status: "lost"}}, "03:04:05 - bob is lost\n"},
 		{control.Event{Type: "novelty"}, ""},
+		{control.Event{Type: control.EventProblem, Problem: "the disk\x1b[2J is full"}, "03:04:05 ! the disk[2J is full\n"},
+		{control.Event{Type: control.EventProblem}, "03:04:05 - that is over\n"},
+		{control.Event{Sync: &control.Sync{Nick: "bob", Have: 1200, Total: 20000}},
+			"03:04:05 - catching up from bob: 1,200 of 20,000\n"},
+		{control.Event{Sync: &control.Sync{Nick: "bob", Have: 1, Total: 99}}, ""},
+		{control.Event{Sync: &control.Sync{Nick: "bob", Have: 99, Total: 99, Done: true}}, ""},
+		{control.Event{Type: control.EventEdited, Post: &control.Post{Nick: "bob", Text: "new", Edited: true, Time: at}},
+			"03:04:05 - a post of bob was edited:\n03:04:05 bob: new [edited]\n"},
 	} {
 		b := newBench(t)
 		test.event.Time = at
@@ -150,12 +149,58 @@ func TestEventsForPeople(t *testing.T) {
 	}
 }
 
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 59 * time.Second: "59s", time.Minute: "1m", 47 * time.Hour: "47h", 49 * time.Hour: "2d",
+func TestCatchingUpDoesNotFloodTheScreen(t *testing.T) {
+	b := newBench(t)
+	p := b.printerOn(b.out, false)
+	start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.Local)
+	for i := range 100 {
+		p.event(control.Event{Time: start.Add(time.Duration(i) * 100 * time.Millisecond),
+			Sync: &control.Sync{ID: "2", Nick: "bob", Have: i * 100, Total: 10000}})
+	}
+	p.event(control.Event{Time: start, Sync: &control.Sync{ID: "2", Nick: "bob", Have: 10000, Total: 10000, Done: true}})
+	want := "03:04:00 - catching up from bob: 0 of 10,000\n03:04:05 - catching up from bob: 5,000 of 10,000\n" +
+		"03:04:00 - caught up from bob: 10,000 records\n"
+	if b.out.String() != want {
+		t.Errorf("got %s, want %s", b.out, want)
+	}
+}
+
+func TestPostsOfAnotherDayAreUnderItsName(t *testing.T) {
+	b := newBench(t)
+	p := b.printerOn(b.out, false)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	p.now = func() time.Time { return at.AddDate(0, 0, 1) }
+	p.posts([]control.Post{
+		{Nick: "bob", Text: "one", Time: at}, {Nick: "bob", Text: "two", Time: at},
+		{Nick: "bob", Text: "three", Time: at.AddDate(0, 0, 1)},
+	})
+	want := "- Friday, 2 January 2026\n03:04:05 bob: one\n03:04:05 bob: two\n- Saturday, 3 January 2026\n03:04:05 bob: three\n"
+	if b.out.String() != want {
+		t.Errorf("got %s, want %s", b.out, want)
+	}
+}
+
+func TestSeen(t *testing.T) {
+	b := newBench(t)
+	p := b.printerOn(b.out, false)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p.now = func() time.Time { return now }
+	away := control.Missing{ID: "1", Nick: "bob", Status: "lost", Since: now.Add(-4 * time.Minute)}
+	here := control.Missing{ID: "2", Nick: "ca\x1brol", Status: "suspect"}
+	for _, test := range []struct {
+		have, members int
+		missing       []control.Missing
+		want          string
+	}{
+		{9, 9, nil, "seen by 9 of 9"},
+		{7, 9, nil, "seen by 7 of 9"},
+		{8, 9, []control.Missing{away}, "seen by 8 of 9, missing bob (away 4 min)"},
+		{0, 2, []control.Missing{away, here}, "seen by 0 of 2, missing bob (away 4 min), carol (here)"},
+		{1, 9, []control.Missing{away, here, {ID: "3", Nick: "dora", Status: "left"}, {ID: "4", Nick: "eve"}},
+			"seen by 1 of 9, missing bob (away 4 min), carol (here), dora (away) and 5 more"},
 	} {
-		if got := span(d); got != want {
-			t.Errorf("span(%v) = %s, want %s", d, got, want)
+		if got := p.seen(test.have, test.members, test.missing); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
 		}
 	}
 }

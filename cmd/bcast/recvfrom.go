@@ -12,6 +12,7 @@ import (
 
 	"bcast/internal/control"
 	"bcast/internal/lan"
+	"bcast/internal/show"
 )
 
 // datagram is one that was received, as scripts see it.
@@ -153,7 +154,7 @@ func printable(data []byte) bool {
 		return false
 	}
 	for _, r := range string(data) {
-		if misleads(r) && r != '\n' && r != '\t' {
+		if show.Misleads(r) && r != '\n' && r != '\t' {
 			return false
 		}
 	}

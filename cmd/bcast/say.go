@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,12 +34,19 @@ func (a *app) sayCommand() *cli.Command {
 		ArgsUsage: "ROOM TEXT…|-",
 		Description: example("Joins the words and prints the post's id; - posts what comes on standard input.\n"+
 			"Without a daemon it stays until those present have the post, at most 3 s.\n"+
-			"With --wait all it ends with 3 when some members do not have it in time, with 4 when none has.",
+			"With --wait it ends with 3 when fewer than wanted have it in time, with 4 when none has.",
 			"bcast say lobby hello there", "bcast say lobby --wait all --timeout 5s 'fire drill'",
-			"df -h | bcast say ops -"),
+			"df -h | bcast say ops -", "bcast say lobby from the roof --file photo.jpg"),
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "wait", Usage: "`WHOM` to wait for: all (the members present) or none"},
+			&cli.StringFlag{Name: "wait", Usage: "`WHOM` to wait for: all members, here (those present), none, or a number"},
 			&cli.DurationFlag{Name: "timeout", Usage: "how long to wait; 10s unless given"},
+			&cli.StringFlag{Name: "reply", Usage: "answer `POST`"},
+			&cli.StringFlag{Name: "edit", Usage: "replace your own `POST`"},
+			&cli.StringFlag{Name: "delete", Usage: "take back your own `POST`; without a text"},
+			&cli.StringFlag{Name: "react", Usage: "react to `POST` with the text, such as 👍"},
+			&cli.BoolFlag{Name: "topic", Usage: "make the text the room's topic"},
+			&cli.BoolFlag{Name: "me", Usage: "say what you do, as /me does"},
+			&cli.GenericFlag{Name: "file", Value: &pathList{}, Usage: "offer `FILE`, repeatable; needs a daemon"},
 			&cli.DurationFlag{Name: "every", Usage: "post again and again, so often"},
 			&cli.IntFlag{Name: "count", Usage: "so many posts; 0: one, or without end with --every"},
 		},
@@ -45,13 +55,27 @@ func (a *app) sayCommand() *cli.Command {
 }
 
 func (a *app) say(c *cli.Context) (err error) {
-	args, err := arguments(c, 2, -1)
+	kind, target, err := sayKind(c)
+	if err != nil {
+		return err
+	}
+	paths, err := c.Generic("file").(*pathList).absolute()
+	if err != nil {
+		return err
+	}
+	least, most := 2, -1
+	if kind == "delete" {
+		least, most = 1, 1
+	} else if len(paths) > 0 {
+		least = 1
+	}
+	args, err := arguments(c, least, most)
 	if err != nil {
 		return err
 	}
 	wait := c.String("wait")
-	if wait != "" && wait != "all" && wait != "none" {
-		return usageError(fmt.Sprintf("--wait %q is neither all nor none", wait), "")
+	if err := checkWait(wait); err != nil {
+		return err
 	}
 	if err := positive(c, "timeout"); err != nil {
 		return err
@@ -64,25 +88,25 @@ func (a *app) say(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	text, err := a.text(args[1:])
-	if err != nil {
-		return err
-	}
-	seat, err := a.sit(c.Context, c)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closeErr := seat.Close(); err == nil {
-			err = closeErr
+	text := ""
+	if len(args) > 1 || len(paths) == 0 {
+		if text, err = a.text(c.Context, kind, args[1:]); err != nil {
+			return err
 		}
-	}()
+	}
+	seat, err := a.sitToSay(c, paths)
+	if err != nil {
+		return err
+	}
+	defer func() { err = cmp.Or(err, seat.Close()) }()
 	joined, err := a.enter(c.Context, seat, room)
 	if err != nil {
 		return err
 	}
 	p := a.printer(c)
-	post := posting{api: seat, say: control.Say{Room: joined.Room, Text: text, Wait: wait}, limit: c.Duration("timeout")}
+	post := posting{api: seat, limit: c.Duration("timeout"), say: control.Say{
+		Room: joined.Room, Text: text, Wait: wait, Kind: kind, Target: target, Files: paths,
+	}}
 	if seat.own {
 		post.stay(c.Context, wait)
 	}
@@ -94,22 +118,95 @@ func (a *app) say(c *cli.Context) (err error) {
 		if err := p.said(said); err != nil {
 			return err
 		}
-		return a.verdict(said, wait == "all", post.say.Wait == "all")
+		return a.verdict(said, wait, post.say.Wait)
 	})
+}
+
+// sitToSay is sit, but for who offers files: those can be had only while somebody serves them.
+func (a *app) sitToSay(c *cli.Context, paths []string) (*seat, error) {
+	if len(paths) == 0 {
+		return a.sit(c.Context, c)
+	}
+	daemon, err := a.daemon(c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := daemon.Status(c.Context); err != nil {
+		if e := control.AsError(err); e.Code == control.CodeNoDaemon {
+			err = control.NewError(e.Code, err, e.Message, "a file can be had only while a daemon serves it: bcast daemon")
+		}
+		return nil, err
+	}
+	return &seat{API: daemon, leave: func() error { daemon.Close(); return nil }}, nil
+}
+
+// pathList are paths of files, in the order of their flags; a comma in one is a part of it.
+type pathList []string
+
+func (l *pathList) Set(path string) error {
+	*l = append(*l, path)
+	return nil
+}
+
+func (l *pathList) String() string { return strings.Join(*l, " ") }
+
+// absolute are the paths as another process finds them.
+func (l *pathList) absolute() (all []string, err error) {
+	for _, path := range *l {
+		at, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, at)
+	}
+	return all, nil
+}
+
+func checkWait(wait string) error {
+	switch wait {
+	case "", "all", "here", "none":
+		return nil
+	}
+	if n, err := strconv.Atoi(wait); err != nil || n < 1 {
+		return usageError(fmt.Sprintf("--wait %q is none of all, here, none and a number", wait), "")
+	}
+	return nil
+}
+
+// sayKind is what the flags say that the text is, and to which post.
+func sayKind(c *cli.Context) (kind, target string, err error) {
+	for _, flag := range []struct{ name, kind string }{
+		{"reply", "reply"}, {"edit", "edit"}, {"delete", "delete"}, {"react", "reaction"}, {"topic", "topic"},
+		{"me", "action"},
+	} {
+		if !c.IsSet(flag.name) {
+			continue
+		}
+		if kind != "" {
+			return "", "", usageError("a post is one thing: --"+flag.name+" and another exclude each other", "")
+		}
+		if kind = flag.kind; flag.name != "topic" && flag.name != "me" {
+			target = c.String(flag.name)
+		}
+	}
+	return kind, target, nil
 }
 
 // text is the post that the words make: themselves with spaces between, or for "-" standard input without its last
 // line break.
-func (a *app) text(words []string) (string, error) {
+func (a *app) text(ctx context.Context, kind string, words []string) (string, error) {
 	text := strings.Join(words, " ")
 	if text == "-" {
-		data, err := io.ReadAll(io.LimitReader(a.in, control.MaxText+2)) // one more than fits, and the line break
+		read, err := readIn(ctx, func() (string, error) {
+			data, err := io.ReadAll(io.LimitReader(a.in, control.MaxText+2)) // one more than fits, and the line break
+			return string(data), err
+		})
 		if err != nil {
 			return "", fmt.Errorf("read standard input: %w", err)
 		}
-		text = strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+		text = strings.TrimSuffix(strings.TrimSuffix(read, "\n"), "\r")
 	}
-	return text, control.CheckText(text)
+	return text, control.CheckSay(control.Say{Text: text, Kind: kind})
 }
 
 // posting is one text on its way to a room, once or again and again.
@@ -126,7 +223,7 @@ func (p *posting) stay(ctx context.Context, wait string) {
 	if wait != "" {
 		return
 	}
-	p.say.Wait = "all"
+	p.say.Wait = "here"
 	if p.limit == 0 {
 		p.limit = stayFor
 	}
@@ -134,7 +231,7 @@ func (p *posting) stay(ctx context.Context, wait string) {
 
 // once posts. That not all have it in time is no error here: Said tells.
 func (p *posting) once(ctx context.Context) (control.Said, error) {
-	if p.say.Wait == "all" {
+	if p.say.Wait != "" && p.say.Wait != "none" {
 		limit := p.limit
 		if limit == 0 {
 			limit = waitFor
@@ -150,27 +247,33 @@ func (p *posting) once(ctx context.Context) (control.Said, error) {
 	return said, err
 }
 
-// verdict says who lacks the post, and with --wait all ends with the code for it.
-func (a *app) verdict(said control.Said, asked, waited bool) error {
-	if !waited {
+// verdict says who lacks the post, and ends with the code for it if the user asked to wait.
+func (a *app) verdict(said control.Said, asked, waited string) error {
+	if waited == "" || waited == "none" {
 		return nil
 	}
-	if said.Members == 0 {
-		fmt.Fprintln(a.err, "bcast: no other member is here now; who comes back gets it from whoever has it then")
-		return nil
-	}
-	if said.Have == said.Members {
-		return nil
-	}
-	fmt.Fprintf(a.err, "bcast: %d of %d members here have it so far\n", said.Have, said.Members)
+	wanted := said.Members // so many were to have it
 	switch {
-	case !asked:
-		return nil
-	case said.Have == 0:
-		return exit(exitNone)
-	default:
-		return exit(exitSome)
+	case waited == "here":
+		wanted = said.Have
+		for _, m := range said.Missing {
+			if control.Here(m.Status) {
+				wanted++
+			}
+		}
+	case waited != "all":
+		wanted, _ = strconv.Atoi(waited) // checkWait has seen it
 	}
+	switch {
+	case said.Members == 0:
+		a.note("no other member is known; who comes gets it from whoever is here then")
+	case said.Have < wanted:
+		a.note("%s", a.printerOn(a.err, false).seen(said.Have, said.Members, said.Missing))
+	}
+	if asked == "" {
+		return nil
+	}
+	return reached(said.Have, wanted)
 }
 
 // meet waits until another member of room is here and those beside it had time to answer too, at most meetFor.
@@ -181,9 +284,9 @@ func meet(ctx context.Context, api control.API, room string) {
 	if err != nil {
 		return // Say will fail too and tell why
 	}
-	events := watch(ctx, api, status.EventID)
+	events := control.Watch(ctx, api, status.EventID)
 	for !company(ctx, api, room) {
-		if event, ok := <-events; !ok || event.err != nil {
+		if event, ok := <-events; !ok || event.Err != nil {
 			return
 		}
 	}

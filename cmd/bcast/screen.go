@@ -6,18 +6,24 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/term"
 
 	"bcast/internal/control"
+	"bcast/internal/show"
 )
 
 // screen is a terminal with a line being edited at the bottom and everything else scrolling above it.
 type screen struct {
 	editor *term.Terminal
 	size   func() (width, height int)
-	prompt string
+
+	mu     sync.Mutex
+	room   string
+	typing string // who is, besides the person at the screen
 }
 
 // onTerminal lets a person chat until they leave.
@@ -52,9 +58,32 @@ func (s *screen) Write(text []byte) (int, error) {
 	return s.editor.Write(text)
 }
 
+// ask says in front of the line being edited in which room it goes.
 func (s *screen) ask(room string) {
-	s.prompt = clean(room) + "> "
-	s.editor.SetPrompt(s.prompt)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room, s.typing = room, ""
+	s.editor.SetPrompt(s.prompt())
+}
+
+// tell says there who else is typing. The line being edited stays as it is.
+func (s *screen) tell(typing string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.typing == typing {
+		return
+	}
+	s.typing = typing
+	s.editor.SetPrompt(s.prompt())
+	s.Write(nil) // draws it
+}
+
+// prompt wants mu held.
+func (s *screen) prompt() string {
+	if s.typing != "" {
+		return s.room + " (" + s.typing + ")> "
+	}
+	return s.room + "> "
 }
 
 // read reads a line and takes it off the screen: it comes back as a post. Ctrl-C and Ctrl-D are io.EOF.
@@ -62,7 +91,9 @@ func (s *screen) read() (string, error) {
 	line, err := s.editor.ReadLine()
 	width, _ := s.size()
 	if err == nil && width > 0 {
-		rows := cells(s.prompt+line)/width + 1
+		s.mu.Lock()
+		rows := cells(s.prompt()+line)/width + 1
+		s.mu.Unlock()
 		fmt.Fprintf(s.editor, "\x1b[%dA\r\x1b[J", rows)
 	}
 	return line, err
@@ -70,13 +101,19 @@ func (s *screen) read() (string, error) {
 
 // onScreen is a conversation on a screen.
 func (v *conversation) onScreen(ctx context.Context, room string, s *screen) error {
-	v.p = v.printerOn(s, false)
+	v.p, v.screen = v.printerOn(s, false), true
+	v.typists = newTypists(s.tell)
+	defer v.typists.end()
 	stay, err := v.enterRoom(ctx, room)
 	if err != nil {
 		return err
 	}
-	s.ask(stay.room)
-	v.note("you are in %s; /help tells what else you can do, Ctrl-D leaves", clean(stay.room))
+	var now atomic.Pointer[visit]
+	now.Store(stay)
+	typed := keys{now: time.Now, say: func() { v.sayTyping(ctx, now.Load()) }}
+	s.editor.AutoCompleteCallback = typed.pressed
+	s.ask(stay.title)
+	v.note("you are in %s; /help tells what else you can do, Ctrl-D leaves", stay.title)
 	answered := make(chan struct{}) // the next line is read when the last one has been acted upon
 	lines := readScreen(ctx, s, answered)
 	for {
@@ -93,7 +130,9 @@ func (v *conversation) onScreen(ctx context.Context, room string, s *screen) err
 		}
 		if next != stay {
 			stay = next
-			s.ask(stay.room)
+			now.Store(stay)
+			v.typists.clear()
+			s.ask(stay.title)
 		}
 		answered <- struct{}{}
 	}
@@ -126,69 +165,44 @@ func readScreen(ctx context.Context, s *screen, answered <-chan struct{}) *lineQ
 
 // complain shows an error where the person looks.
 func (v *conversation) complain(err error) {
-	e := control.AsError(err)
-	text := e.Message
-	if e.Hint != "" {
-		text += " (" + e.Hint + ")"
-	}
-	v.p.line("%s", v.p.paint(colorAlert, "! "+clean(text)))
+	v.p.line("%s", v.p.paint(colorAlert, "! "+show.Failure(err)))
 }
 
 var errQuit = errors.New("quit")
 
-const chatHelp = `/members      who is in the room
-/me TEXT      say what you do
-/nick NICK    change your name
-/join ROOM    go to another room
-/quit         leave; so do Ctrl-C and Ctrl-D
-//TEXT        a post that begins with /`
-
-// obey does what a line says: a post, or a command that begins with a slash. It returns the visit that goes on.
+// obey does what a line says. It returns the visit that goes on.
 func (v *conversation) obey(ctx context.Context, stay *visit, line string) (*visit, error) {
-	line = strings.TrimSpace(line)
 	api := stay.sitting()
-	word, rest, _ := strings.Cut(line, " ")
-	rest = strings.TrimSpace(rest)
+	asked, err := talk{api: api, room: stay.room, p: v.p}.obey(ctx, line)
 	switch {
-	case line == "":
-		return stay, nil
-	case strings.HasPrefix(line, "//"):
-		_, err := api.Say(ctx, control.Say{Room: stay.room, Text: line[1:]})
+	case err != nil:
 		return stay, err
-	case !strings.HasPrefix(line, "/"):
-		_, err := api.Say(ctx, control.Say{Room: stay.room, Text: line})
-		return stay, err
-	}
-	switch word {
-	case "/quit":
-		return stay, errQuit
-	case "/help":
-		return stay, v.p.line("%s", chatHelp)
-	case "/me":
-		_, err := api.Say(ctx, control.Say{Room: stay.room, Text: rest, Kind: "action"})
-		return stay, err
-	case "/nick":
-		return stay, api.Nick(ctx, rest)
-	case "/members":
-		members, err := api.Members(ctx, stay.room)
+	case asked.Enter != "":
+		return v.move(ctx, stay, asked.Enter)
+	case asked.Search != "":
+		posts, err := api.Posts(ctx, stay.room, control.PostQuery{Search: asked.Search, Limit: recent})
 		if err != nil {
 			return stay, err
 		}
-		return stay, v.p.members(members)
-	case "/join":
-		return v.move(ctx, stay, rest)
-	default:
-		return stay, usageError(fmt.Sprintf("there is no %s", word), "/help lists what there is")
+		return stay, v.p.posts(posts)
+	case asked.Clear:
+		return stay, v.p.line("\x1b[2J\x1b[H")
+	case asked.Part:
+		stay.mine = true
+		return stay, errQuit
+	case asked.Quit:
+		return stay, errQuit
 	}
+	return stay, nil
 }
 
 // move goes to another room; who cannot enter stays where they are.
 func (v *conversation) move(ctx context.Context, stay *visit, room string) (*visit, error) {
-	room, err := parseRoom(room)
-	if err != nil || room == stay.room {
-		return stay, err
+	if room == stay.room {
+		return stay, nil
 	}
 	v.seat = stay.sitting()
+	v.options.Private = false // that was for the first one
 	next, err := v.enterRoom(ctx, room)
 	if err != nil {
 		return stay, err

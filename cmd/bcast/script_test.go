@@ -1,14 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	_ "bcast/internal/fuzztest" // collects less
 )
 
 func TestMain(m *testing.M) {
@@ -21,8 +27,52 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
 		Setup: setUpScript,
-		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"until": until},
+		Cmds:  scriptCommands,
 	})
+}
+
+// scriptCommands are those of the scripts beside testscript's own.
+var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
+	"run": runHere, "fails": failsHere, "until": until, "keep": keep,
+}
+
+// runHere runs the program in the process of the test, which starts none of ten milliseconds: run WORDS… What only a
+// process has is tested by those that a script starts with exec: signals, a terminal, standard input, what a shell is told.
+func runHere(ts *testscript.TestScript, negated bool, words []string) {
+	if negated {
+		ts.Fatalf("how it fails is to be said: fails CODE WORDS…")
+	}
+	if code := here(ts, words, ts.Stdout(), ts.Stderr()); code != exitDone {
+		ts.Fatalf("exit %d", code)
+	}
+}
+
+// failsHere runs the program as runHere does and wants it to end with an exit code: fails CODE WORDS…
+func failsHere(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) == 0 {
+		ts.Fatalf("usage: fails CODE WORDS…")
+	}
+	if code := here(ts, args[1:], ts.Stdout(), ts.Stderr()); strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit %d", code)
+	}
+}
+
+func here(ts *testscript.TestScript, words []string, out, err io.Writer) int {
+	return run(context.Background(), words, stdio{strings.NewReader(""), out, err}, ts.Getenv)
+}
+
+// keep sets a variable to what the first parentheses of a pattern find in standard output: keep NAME PATTERN.
+func keep(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("%s is not in standard output", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 func setUpScript(env *testscript.Env) error {
@@ -44,20 +94,28 @@ func setUpScript(env *testscript.Env) error {
 	return nil
 }
 
-// until runs a command again until its output matches: until PATTERN COMMAND…
+// until runs a command again until its output matches: until PATTERN COMMAND… The command is run WORDS… or a process.
 func until(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) < 2 {
 		ts.Fatalf("usage: until PATTERN COMMAND…")
 	}
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
-	for limit := time.Now().Add(10 * time.Second); ; {
-		err := ts.Exec(args[1], args[2:]...)
-		if err == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		var out strings.Builder
+		if args[1] == "run" {
+			if here(ts, args[2:], &out, io.Discard) != exitDone {
+				out.Reset()
+			}
+		} else if ts.Exec(args[1], args[2:]...) == nil {
+			out.WriteString(ts.ReadFile("stdout"))
+		}
+		if pattern.MatchString(out.String()) {
+			io.WriteString(ts.Stdout(), out.String())
 			return
 		}
 		if time.Now().After(limit) {
-			ts.Fatalf("%q never matched %s (%v)", args[1:], args[0], err)
+			ts.Fatalf("%q never matched %s: %s", args[1:], args[0], &out)
 		}
 	}
 }

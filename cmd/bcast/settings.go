@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 
 	"bcast"
 	"bcast/internal/control"
+	"bcast/internal/irc"
+	"bcast/internal/page"
 )
 
 const (
@@ -44,6 +47,9 @@ var daemonSettings = []setting{
 	{"room", "BCAST_ROOMS", "", func(cfg *bcast.Config, text string) error {
 		for _, word := range words(text) {
 			room, err := parseRoom(word)
+			if err == nil && strings.HasPrefix(room, "@") {
+				err = usageError(fmt.Sprintf("room %q: nobody is met yet when a daemon starts", room), "bcast join --detach "+room)
+			}
 			if err != nil {
 				return err
 			}
@@ -51,12 +57,63 @@ var daemonSettings = []setting{
 		}
 		return nil
 	}},
+	{"durability", "BCAST_DURABILITY", "normal", func(cfg *bcast.Config, text string) error {
+		cfg.Durability = text
+		return checkDurability(text)
+	}},
+	{"link", "BCAST_LINK", "auto", func(cfg *bcast.Config, text string) error {
+		if cfg.Link = text; text != "auto" && text != "wired" && text != "wifi" {
+			return fmt.Errorf("%q is neither auto, wired nor wifi", text)
+		}
+		return nil
+	}},
+	{"mdns", "BCAST_MDNS", bcast.MDNSOn, func(cfg *bcast.Config, text string) error {
+		if cfg.MDNS = text; text != bcast.MDNSOn && text != bcast.MDNSServices && text != bcast.MDNSOff {
+			return fmt.Errorf("%q is neither on, services nor off", text)
+		}
+		return nil
+	}},
+	{"http", "BCAST_HTTP", "", func(_ *bcast.Config, text string) error { // the daemon's affair, not its node's
+		if text == "" {
+			return nil
+		}
+		return page.CheckForm(text) // whether others may reach it depends on --guests
+	}},
+	{"guests", "BCAST_GUESTS", "", yesOrNo}, // the daemon's affair, not its node's
+	{"watch", "BCAST_WATCH", "", yesOrNo},   // hooks may ask for it, too
+	{"irc", "BCAST_IRC", "", func(_ *bcast.Config, text string) error { // the daemon's affair, not its node's
+		if text == "" {
+			return nil
+		}
+		_, err := irc.CheckAddr(text)
+		return err
+	}},
+	{"irc-password-file", "BCAST_IRC_PASSWORD_FILE", "", anyFile},
+	{"irc-cert", "", "", anyFile},
+	{"irc-key", "", "", anyFile},
 	{"broadcast-budget", "", "", func(cfg *bcast.Config, text string) (err error) {
 		if text != "" {
 			cfg.BroadcastBudget, err = number(text, 1, 1<<30)
 		}
 		return err
 	}},
+}
+
+// anyFile takes the name of a file that is read when it is needed.
+func anyFile(*bcast.Config, string) error { return nil }
+
+// yesOrNo checks a setting that is true or false, or not given.
+func yesOrNo(_ *bcast.Config, text string) error {
+	if _, err := strconv.ParseBool(text); err != nil && text != "" {
+		return fmt.Errorf("%q is neither true nor false", text)
+	}
+	return nil
+}
+
+// wanted tells whether a setting that is true or false is true.
+func wanted(text string) bool {
+	yes, _ := strconv.ParseBool(text)
+	return yes
 }
 
 // resolve works out the daemon's configuration and where each value came from. flag tells whether a flag was given.
@@ -75,6 +132,32 @@ func resolve(flag func(name string) (string, bool), getenv func(string) string) 
 		settings = append(settings, control.Setting{Name: s.name, Value: value, From: from})
 	}
 	return cfg, settings, nil
+}
+
+// chosen is the value of a setting.
+func chosen(settings []control.Setting, name string) string {
+	for _, s := range settings {
+		if s.Name == name {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+// became writes into settings which address it is that was listened on: port 0 is any free one.
+func became(settings []control.Setting, name string, addr net.Addr) {
+	for i := range settings {
+		if settings[i].Name == name {
+			settings[i].Value = addr.String()
+		}
+	}
+}
+
+func checkDurability(text string) error {
+	if text != "normal" && text != "full" {
+		return fmt.Errorf("%q is neither normal nor full", text)
+	}
+	return nil
 }
 
 func (s setting) fromEnv(getenv func(string) string) string {

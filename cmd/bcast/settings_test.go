@@ -23,7 +23,12 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 	}
 	want := []control.Setting{{Name: "nick", Value: "alice", From: "env"}, {Name: "iface", Value: "eth*,wlan0", From: "env"},
 		{Name: "port", Value: "5000", From: "flag"}, {Name: "recv-buffer", Value: "65535", From: "default"},
-		{Name: "room", Value: "lobby,#Dev", From: "flag"}, {Name: "broadcast-budget", Value: "", From: "default"}}
+		{Name: "room", Value: "lobby,#Dev", From: "flag"},
+		{Name: "durability", Value: "normal", From: "default"}, {Name: "link", Value: "auto", From: "default"},
+		{Name: "mdns", Value: "on", From: "default"},
+		{Name: "http", From: "default"}, {Name: "guests", From: "default"}, {Name: "watch", From: "default"}, {Name: "irc", From: "default"}, {Name: "irc-password-file", From: "default"},
+		{Name: "irc-cert", From: "default"}, {Name: "irc-key", From: "default"},
+		{Name: "broadcast-budget", Value: "", From: "default"}}
 	if !slices.Equal(settings, want) {
 		t.Errorf("got %+v\nwant %+v", settings, want)
 	}

@@ -22,25 +22,22 @@ func (a *app) statusCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "wait", Usage: "wait so long until the daemon is ready"},
 		},
-		Action: a.status,
+		Action: ask(a, statusWait, a.status),
 	}
 }
 
-func (a *app) status(c *cli.Context) error {
+// statusWait reads how long to wait for a daemon; 0 is not at all.
+func statusWait(c *cli.Context) (time.Duration, error) {
 	if _, err := arguments(c, 0, 0); err != nil {
-		return err
+		return 0, err
 	}
-	if err := positive(c, "wait"); err != nil {
-		return err
-	}
-	client, err := a.daemon(c)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	status, err := client.Status(c.Context)
-	if err != nil && c.IsSet("wait") {
-		status, err = awaitDaemon(c.Context, client, c.Duration("wait"))
+	return c.Duration("wait"), positive(c, "wait")
+}
+
+func (a *app) status(c *cli.Context, daemon *control.Client, wait time.Duration) error {
+	status, err := daemon.Status(c.Context)
+	if err != nil && wait > 0 {
+		status, err = awaitDaemon(c.Context, daemon, wait)
 	}
 	if err != nil {
 		return err
@@ -54,7 +51,7 @@ func awaitDaemon(ctx context.Context, api control.API, limit time.Duration) (con
 	defer cancel()
 	for {
 		status, err := api.Status(ctx)
-		if err == nil || control.AsError(err).Code != control.CodeNoDaemon {
+		if err == nil || control.AsError(err).Code != control.CodeNoDaemon && ctx.Err() == nil {
 			return status, err
 		}
 		if !pause(ctx, statusLook) {

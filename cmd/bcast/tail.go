@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"bcast/internal/control"
+	"bcast/internal/show"
 )
 
 // catchUp is how long a node that has just started hears from others what was said before.
@@ -49,24 +51,26 @@ func (a *app) tail(c *cli.Context) (err error) {
 		return err
 	}
 	p := a.printer(c)
-	f := &follower{room: room, query: query, seat: first,
+	f := &follower{query: query, seat: first,
 		again: func(ctx context.Context) (*seat, error) { return a.sit(ctx, c) },
-		enter: func(ctx context.Context, api control.API) error {
-			_, err := a.enter(ctx, api, room)
-			return err
-		},
-		show: func(event control.Event) error {
-			if event.Post == nil {
-				return nil
-			}
-			return p.post(*event.Post)
-		},
 	}
-	defer func() {
-		if closeErr := f.sitting().Close(); err == nil {
-			err = closeErr
-		}
-	}()
+	f.enter = func(ctx context.Context, api control.API) error {
+		joined, err := a.enter(ctx, api, cmp.Or(f.room, room))
+		f.room = cmp.Or(joined.Room, f.room)
+		return err
+	}
+	ask := func(post string) (control.Ledger, error) { return f.sitting().Ledger(c.Context, post) }
+	sightings := newSightings(ask, nil)
+	if isTerminal(a.out) && !p.json {
+		sightings.tell = func(l control.Ledger) { p.line("%s", p.dim("- "+p.seen(l.Have, l.Members, l.Missing))) }
+	}
+	defer sightings.stop()
+	f.show = func(event control.Event) error {
+		err := a.tailEvent(p, event)
+		sightings.note(event)
+		return err
+	}
+	defer func() { err = cmp.Or(err, f.sitting().Close()) }()
 	if c.Bool("follow") {
 		return f.run(c.Context)
 	}
@@ -77,4 +81,17 @@ func (a *app) tail(c *cli.Context) (err error) {
 		pause(c.Context, catchUp)
 	}
 	return f.past(c.Context, first, query)
+}
+
+// tailEvent writes posts, and what a person should know where it is not taken for one.
+func (a *app) tailEvent(p *printer, event control.Event) error {
+	switch {
+	case event.Post != nil && p.json:
+		return p.post(*event.Post)
+	case event.Post != nil, event.Sync != nil && isTerminal(a.out) && !p.json:
+		return p.event(event)
+	case event.Type == control.EventProblem && event.Problem != "":
+		a.note("%s", show.Clean(event.Problem))
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -60,19 +61,88 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 	return fetch[[]Peer](ctx, c, http.MethodGet, "/v1/peers")
 }
 
+// Devices implements API.
+func (c *Client) Devices(ctx context.Context) ([]Device, error) {
+	return fetch[[]Device](ctx, c, http.MethodGet, "/v1/devices")
+}
+
 // Rooms implements API.
 func (c *Client) Rooms(ctx context.Context) ([]Room, error) {
 	return fetch[[]Room](ctx, c, http.MethodGet, "/v1/rooms")
 }
 
 // Join implements API.
-func (c *Client) Join(ctx context.Context, room string) (Joined, error) {
-	return fetchRoom[Joined](ctx, c, http.MethodPut, room, "")
+func (c *Client) Join(ctx context.Context, room string, options JoinOptions) (Joined, error) {
+	var joined Joined
+	if strings.HasPrefix(strings.TrimSpace(room), "bcast:") { // a secret has no place in a path
+		err := c.call(ctx, http.MethodPost, "/v1/join", inviteBody{room, options}, &joined)
+		return joined, err
+	}
+	err := c.callRoom(ctx, http.MethodPut, room, "", options, &joined)
+	return joined, err
+}
+
+// Invite implements API.
+func (c *Client) Invite(ctx context.Context, room string) (Invitation, error) {
+	return fetchRoom[Invitation](ctx, c, http.MethodGet, room, "/invite")
+}
+
+// Rekey implements API.
+func (c *Client) Rekey(ctx context.Context, room string, without []string) (Rekeyed, error) {
+	var done Rekeyed
+	err := c.callRoom(ctx, http.MethodPost, room, "/rekey", rekeyBody{without}, &done)
+	return done, err
+}
+
+// Verification implements API.
+func (c *Client) Verification(ctx context.Context, peer string) (Verification, error) {
+	return fetch[Verification](ctx, c, http.MethodGet, "/v1/peers/"+url.PathEscape(peer)+"/verification")
+}
+
+// Pin implements API.
+func (c *Client) Pin(ctx context.Context, peer, proof string) (Verification, error) {
+	var v Verification
+	err := c.call(ctx, http.MethodPut, "/v1/peers/"+url.PathEscape(peer)+"/verification", pinBody{proof}, &v)
+	return v, err
+}
+
+// Block implements API.
+func (c *Client) Block(ctx context.Context, peer string, blocked bool) error {
+	return c.call(ctx, http.MethodPut, "/v1/peers/"+url.PathEscape(peer)+"/block", blockBody{blocked}, nil)
+}
+
+// Bench implements API.
+func (c *Client) Bench(ctx context.Context, bench Bench) (Benched, error) {
+	var done Benched
+	err := c.call(ctx, http.MethodPost, "/v1/bench", bench, &done)
+	return done, err
+}
+
+// Probe implements API.
+func (c *Client) Probe(ctx context.Context) ([]Probed, error) {
+	return fetch[[]Probed](ctx, c, http.MethodPost, "/v1/probe")
+}
+
+// Ledger implements API.
+func (c *Client) Ledger(ctx context.Context, post string) (Ledger, error) {
+	if leavesPath(post) {
+		return Ledger{}, NewError(CodeInvalid, nil, fmt.Sprintf("%q is not a post", post), "give its id")
+	}
+	return fetch[Ledger](ctx, c, http.MethodGet, "/v1/posts/"+url.PathEscape(post)+"/ledger")
+}
+
+// Signal implements API.
+func (c *Client) Signal(ctx context.Context, signal Signal) error {
+	return c.callRoom(ctx, http.MethodPost, signal.Room, "/signals", signal, nil)
 }
 
 // Leave implements API.
-func (c *Client) Leave(ctx context.Context, room string) error {
-	return c.callRoom(ctx, http.MethodDelete, room, "", nil, nil)
+func (c *Client) Leave(ctx context.Context, room string, forget bool) error {
+	query := ""
+	if forget {
+		query = "?forget=true"
+	}
+	return c.callRoom(ctx, http.MethodDelete, room, query, nil, nil)
 }
 
 // Members implements API.
@@ -91,8 +161,14 @@ func (c *Client) Posts(ctx context.Context, room string, query PostQuery) ([]Pos
 	if query.Since != "" {
 		values.Set("since", query.Since)
 	}
+	if query.Before != "" {
+		values.Set("before", query.Before)
+	}
 	if query.Limit > 0 {
 		values.Set("limit", strconv.Itoa(query.Limit))
+	}
+	if query.Search != "" {
+		values.Set("search", query.Search)
 	}
 	return fetchRoom[[]Post](ctx, c, http.MethodGet, room, "/posts?"+values.Encode())
 }
@@ -100,7 +176,7 @@ func (c *Client) Posts(ctx context.Context, room string, query PostQuery) ([]Pos
 // Say implements API. The deadline of ctx travels with the call: the participant answers when it passes, with those
 // who have the post so far.
 func (c *Client) Say(ctx context.Context, say Say) (Said, error) {
-	if err := CheckText(say.Text); err != nil {
+	if err := CheckSay(say); err != nil {
 		return Said{}, err
 	}
 	path := "/posts"
@@ -146,19 +222,14 @@ func (c *Client) Events(ctx context.Context, after string) iter.Seq2[Event, erro
 		if after != "" {
 			path += "?after=" + url.QueryEscape(after)
 		}
-		response, err := c.send(ctx, http.MethodGet, path, nil)
-		if err == nil {
-			defer response.Body.Close()
-			if response.StatusCode >= http.StatusMultipleChoices {
-				err = parseFailure(response.Body)
-			}
-		}
+		response, err := c.stream(ctx, http.MethodGet, path, nil)
 		if err != nil {
 			if ctx.Err() == nil {
 				yield(Event{}, err)
 			}
 			return
 		}
+		defer response.Body.Close()
 		for event, err := range readEvents(response.Body) {
 			if ctx.Err() != nil {
 				return
@@ -199,12 +270,22 @@ func fetchRoom[T any](ctx context.Context, c *Client, method, room, rest string)
 }
 
 func (c *Client) callRoom(ctx context.Context, method, room, rest string, body, into any) error {
-	switch room {
-	case "", ".", "..": // would leave the path
-		return NewError(CodeInvalid, nil, fmt.Sprintf("%q is not a room name", room), "e.g. lobby")
+	path, err := roomPath(room, rest)
+	if err != nil {
+		return err
 	}
-	return c.call(ctx, method, "/v1/rooms/"+url.PathEscape(room)+rest, body, into)
+	return c.call(ctx, method, path, body, into)
 }
+
+func roomPath(room, rest string) (string, error) {
+	if leavesPath(room) {
+		return "", NewError(CodeInvalid, nil, fmt.Sprintf("%q is not a room name", room), "e.g. lobby")
+	}
+	return "/v1/rooms/" + url.PathEscape(room) + rest, nil
+}
+
+// leavesPath tells of a name that is none between two slashes.
+func leavesPath(name string) bool { return name == "" || name == "." || name == ".." }
 
 // call makes one call and decodes the answer into what is not nil: a refusal too, it may carry a Said.
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
@@ -257,7 +338,24 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (*http
 		}
 		reader = bytes.NewReader(data)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://bcast"+path, reader)
+	return c.exchange(ctx, method, path, reader)
+}
+
+// stream is an exchange whose answer may have no end. A refusal is its error.
+func (c *Client) stream(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	response, err := c.exchange(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		defer response.Body.Close()
+		return nil, parseFailure(response.Body)
+	}
+	return response, nil
+}
+
+func (c *Client) exchange(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://bcast"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}

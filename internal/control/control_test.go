@@ -15,6 +15,7 @@ import (
 
 	"bcast/internal/control"
 	"bcast/internal/control/controltest"
+	"bcast/internal/fuzztest"
 )
 
 func wantCode(t *testing.T, err error, code control.Code) {
@@ -34,13 +35,49 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
+// What a client announces is announced for as long as it listens, and no longer than the participant lives.
+func TestAnnounceLastsAsLongAsItIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device := controltest.New("alice")
+		client := serve(t, device)
+		service := control.Service{Name: "Web 1.0", Type: "_http._tcp", Port: 80, Text: []string{"path=/"}}
+		var told []control.Announced
+		for announced, err := range client.Announce(t.Context(), service) {
+			if told = append(told, announced); err != nil {
+				t.Fatal(err)
+			}
+			if len(told) == 2 {
+				break
+			}
+			if offers := device.Offers(); len(offers) != 1 || offers[0].Name != "Web 1.0" || offers[0].Text[0] != "path=/" {
+				t.Errorf("announced %+v", offers)
+			}
+		}
+		if told[0].By != "bcast" || told[1].Host != "alice.local" {
+			t.Errorf("told %+v", told)
+		}
+		synctest.Wait()
+		if offers := device.Offers(); len(offers) != 0 {
+			t.Errorf("still announced: %+v", offers)
+		}
+		refused := 0
+		for _, err := range client.Announce(t.Context(), control.Service{Name: "Web"}) {
+			wantCode(t, err, control.CodeInvalid)
+			refused++
+		}
+		if refused != 1 {
+			t.Errorf("refused %d times", refused)
+		}
+	})
+}
+
 // A face must not be able to tell the client from the participant itself.
 func TestClientAnswersAsTheParticipantDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		device := controltest.New("alice")
 		device.Set(control.Setting{Name: "port", Value: "27474", From: "default"})
 		client := serve(t, device)
-		joined := must[control.Joined](t)(client.Join(t.Context(), "#lobby"))
+		joined := must[control.Joined](t)(client.Join(t.Context(), "#lobby", control.JoinOptions{}))
 		if want := (control.Joined{Room: "lobby", New: true}); joined != want {
 			t.Errorf("Join = %+v, want %+v", joined, want)
 		}
@@ -57,12 +94,18 @@ func TestClientAnswersAsTheParticipantDoes(t *testing.T) {
 		same(t, "Status")(client.Status(ctx))(device.Status(ctx))
 		same(t, "Config")(client.Config(ctx))(device.Config(ctx))
 		same(t, "Peers")(client.Peers(ctx))(device.Peers(ctx))
+		same(t, "Probe")(client.Probe(ctx))(device.Probe(ctx))
 		same(t, "Rooms")(client.Rooms(ctx))(device.Rooms(ctx))
 		same(t, "Members")(client.Members(ctx, "lobby"))(device.Members(ctx, "lobby"))
-		for _, query := range []control.PostQuery{{}, {Limit: 1}, {Since: said.ID}} {
+		for _, query := range []control.PostQuery{{}, {Limit: 1}, {Since: said.ID}, {Before: said.ID}, {Search: "on"}} {
 			same(t, "Posts")(client.Posts(ctx, "lobby", query))(device.Posts(ctx, "lobby", query))
 		}
-		if err := client.Leave(ctx, "lobby"); err != nil {
+		for _, do := range []string{"send", "recv"} {
+			bench := control.Bench{Do: do, Room: "lobby", Count: 10}
+			same(t, "Bench")(client.Bench(ctx, bench))(device.Bench(ctx, bench))
+		}
+		same(t, "Ledger")(client.Ledger(ctx, said.ID))(device.Ledger(ctx, said.ID))
+		if err := client.Leave(ctx, "lobby", false); err != nil {
 			t.Errorf("Leave: %v", err)
 		}
 		_, err := client.Members(ctx, "lobby")
@@ -92,7 +135,7 @@ func TestSayTellsWhoHasItWhenTimeRunsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		device := controltest.New("alice")
 		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby"))
+		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
 		device.Meet("bob", "lobby")
 		device.Meet("carol", "lobby")
 		device.Deafen("bob")
@@ -111,7 +154,7 @@ func TestSayEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		device := controltest.New("alice")
 		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby"))
+		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
 		device.Meet("bob", "lobby")
 		device.Deafen("bob")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -129,7 +172,7 @@ func TestEventsResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		device := controltest.New("alice")
 		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby"))
+		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
 		device.Meet("bob", "lobby")
 		status := must[control.Status](t)(client.Status(t.Context()))
 		device.Hear("lobby", "bob", "one")
@@ -227,7 +270,7 @@ func TestStopWaitsForACallNoLongerThanItsGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		device := controltest.New("alice")
 		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby"))
+		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
 		device.Meet("bob", "lobby")
 		device.Deafen("bob")
 		failed := make(chan error, 1)
@@ -294,7 +337,12 @@ func TestRequests(t *testing.T) {
 		{"PUT /v1/rooms/dev", "", 200, `{"room":"dev","new":true}`},
 		{"PUT /v1/rooms/%23dev", "", 200, `{"room":"dev","new":true}`},
 		{"PUT /v1/rooms/Big%20One", "", 400, `"code":"invalid"`},
+		{"PUT /v1/rooms/dev", `{"ephemeral":true,"retention":{"age":"24h","count":5}}`, 200, `{"room":"dev","new":true}`},
+		{"PUT /v1/rooms/dev", `{"ephemral":true}`, 400, `unknown field`},
+		{"PUT /v1/rooms/dev", `[]`, 400, `"code":"invalid"`},
 		{"DELETE /v1/rooms/lobby", "", 204, ""},
+		{"DELETE /v1/rooms/lobby?forget=true", "", 204, ""},
+		{"DELETE /v1/rooms/lobby?forget=1", "", 400, `neither true nor false`},
 		{"DELETE /v1/rooms/none", "", 409, `"code":"not_joined"`},
 		{"POST /v1/rooms/lobby/posts", `{"text":"hi"}`, 200, `{"id":"r0.0","members":0,"have":0}`},
 		{"POST /v1/rooms/lobby/posts", `{"room":"lobby","text":"hi"}`, 200, `"members":0`},
@@ -312,6 +360,17 @@ func TestRequests(t *testing.T) {
 		{"GET /v1/rooms/lobby/posts?limit=-1", "", 400, `"code":"invalid"`},
 		{"GET /v1/rooms/lobby/posts?limt=2", "", 400, `unknown parameter \"limt\"`},
 		{"GET /v1/rooms/lobby/posts?limit=%zz", "", 400, `"code":"invalid"`},
+		{"GET /v1/rooms/lobby/posts?search=no+such", "", 200, `[]`},
+		{"GET /v1/posts/r9.0/ledger", "", 404, `"code":"not_found"`},
+		{"GET /v1/posts/r9.0", "", 404, `no such call`},
+		{"GET /v1/rooms/lobby/records", "", 200, ""},
+		{"GET /v1/rooms/none/records", "", 409, `"code":"not_joined"`},
+		{"POST /v1/rooms/lobby/records", "", 200, `{"new":0,"known":0,"refused":0}`},
+		{"POST /v1/rooms/lobby/records", "{\"id\":\"a\",\"bytes\":\"aGk=\"}\n\n{\"id\":\"a\",\"bytes\":\"aGk=\"}\n{}", 200,
+			`{"new":1,"known":1,"refused":1}`},
+		{"POST /v1/rooms/lobby/records", "{}\n{\"bytes\":7}", 400, `line 2 is no record`},
+		{"POST /v1/rooms/lobby/records", `{"error":{"code":"read_only","message":"cut short"}}`, 507, `cut short`},
+		{"POST /v1/rooms/none/records", "{}", 409, `"code":"not_joined"`},
 		{"PUT /v1/nick", `{"nick":"bob"}`, 204, ""},
 		{"PUT /v1/nick", `{"nick":"b b"}`, 400, `"code":"invalid"`},
 		{"GET /v1/events?from=3", "", 400, `unknown parameter \"from\"`},
@@ -319,7 +378,7 @@ func TestRequests(t *testing.T) {
 		{"GET /", "", 404, `"code":"not_found"`},
 	} {
 		device := controltest.New("alice")
-		device.Join(t.Context(), "lobby")
+		device.Join(t.Context(), "lobby", control.JoinOptions{})
 		method, path, _ := strings.Cut(test.request, " ")
 		recorder := httptest.NewRecorder()
 		control.NewHandler(device, quiet).ServeHTTP(recorder,
@@ -332,14 +391,15 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-func TestSlowBodyIsDropped(t *testing.T) {
+// CVE-2020-7219 (Consul): who sends slowly or much holds no connection and no memory.
+func TestADV_21_A_slow_body_is_dropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		ln := newMemory()
+		ln := controltest.NewListener()
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- control.Serve(ctx, ln, controltest.New("alice"), quiet) }()
-		ln.conns <- far
+		near := must[net.Conn](t)(ln.Dial(ctx))
+		defer near.Close()
 		start := time.Now()
 		io.WriteString(near, "PUT /v1/nick HTTP/1.1\r\nHost: bcast\r\nContent-Length: 10\r\n\r\n{")
 		answer, err := io.ReadAll(near)
@@ -359,7 +419,7 @@ func TestClientRefusesWhatTheWireWouldChange(t *testing.T) {
 	})
 	_, err := client.Say(t.Context(), control.Say{Room: "lobby", Text: "\xff"})
 	wantCode(t, err, control.CodeInvalid)
-	_, err = client.Join(t.Context(), "..")
+	_, err = client.Join(t.Context(), "..", control.JoinOptions{})
 	wantCode(t, err, control.CodeInvalid)
 }
 
@@ -396,7 +456,8 @@ func FuzzRequest(f *testing.F) {
 	seeds := []string{
 		"POST /v1/rooms/lobby/posts {\"text\":\"hi\",\"kind\":\"action\",\"wait\":\"none\"}",
 		"PUT /v1/nick {\"nick\":\"bob\"}", "PUT /v1/rooms/%23dev ", "GET /v1/rooms/lobby/posts?limit=1 ",
-		"PUT /v1/nick {\"nick\":\"\\ud800\"}", "DELETE /v1/rooms/lobby {", "GET /v1/nothing [[[[",
+		"POST /v1/rooms/lobby/records {\"id\":\"a\",\"bytes\":\"aGk=\"}", "GET /v1/rooms/lobby/records ",
+		"PUT /v1/rooms/dev {\"retention\":{\"count\":3}}", "PUT /v1/nick {\"nick\":\"\\ud800\"}", "DELETE /v1/rooms/lobby {", "GET /v1/nothing [[[[",
 	}
 	for _, seed := range seeds {
 		method, rest, _ := strings.Cut(seed, " ")
@@ -409,16 +470,28 @@ func FuzzRequest(f *testing.F) {
 			t.Skip() // net/http answers it before the handler, or it has no end
 		}
 		device := controltest.New("alice")
-		device.Join(t.Context(), "lobby")
+		device.Join(t.Context(), "lobby", control.JoinOptions{})
 		recorder := httptest.NewRecorder()
-		control.NewHandler(device, quiet).ServeHTTP(recorder, request)
+		handler := control.NewHandler(device, quiet)
+		fuzztest.Within(t, len(method)+len(path)+len(body), 256, 256<<10, func() {
+			request.Body = io.NopCloser(strings.NewReader(body))
+			recorder = httptest.NewRecorder()
+			handler.ServeHTTP(recorder, request)
+		})
 		if recorder.Code == http.StatusNoContent || recorder.Code == http.StatusTemporaryRedirect ||
 			recorder.Code == http.StatusMovedPermanently {
 			return
 		}
-		var answer any
-		if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil || recorder.Code == 500 {
-			t.Errorf("%s %s %q = %d %q: %v", method, path, body, recorder.Code, recorder.Body, err)
+		answers := recorder.Body.String()
+		for decoder := json.NewDecoder(recorder.Body); ; {
+			var answer any
+			err := decoder.Decode(&answer)
+			if err == io.EOF {
+				break
+			}
+			if err != nil || recorder.Code == 500 {
+				t.Fatalf("%s %s %q = %d %q: %v", method, path, body, recorder.Code, answers, err)
+			}
 		}
 	})
 }
@@ -427,9 +500,35 @@ func FuzzReadEvents(f *testing.F) {
 	f.Add("id: 1\nevent: post\ndata: {\"type\":\"post\"}\n\n")
 	f.Add("event: error\ndata: {\"error\":{\"code\":\"busy\",\"message\":\"full\"}}\n\n")
 	f.Fuzz(func(t *testing.T, stream string) {
-		events, err := control.ReadEvents(strings.NewReader(stream))
+		var events []control.Event
+		var err error
+		fuzztest.Within(t, len(stream), 512, 64<<10, func() {
+			events, err = control.ReadEvents(strings.NewReader(stream))
+		})
 		if len(events) > strings.Count(stream, "data") {
 			t.Errorf("%d events from %q, %v", len(events), stream, err)
 		}
 	})
+}
+
+// A file of a post is something to be saved for every browser, whatever it is called and is.
+func TestADV_files_Offered_files_are_saved_not_shown(t *testing.T) {
+	device := controltest.New("alice")
+	must[control.Joined](t)(device.Join(t.Context(), "lobby", control.JoinOptions{}))
+	post := device.Bring(control.Post{Room: "lobby", Nick: "bob", Kind: "offer",
+		File: &control.OfferedFile{Name: "a\"b;\r\nX: y\u00e4 .html", Size: 5}})
+	w := httptest.NewRecorder()
+	control.NewHandler(device, quiet).ServeHTTP(w, httptest.NewRequest("GET", "/v1/posts/"+post.ID+"/file", nil))
+	for name, want := range map[string]string{
+		"Content-Type": "application/octet-stream", "X-Content-Type-Options": "nosniff", "Content-Length": "5",
+		"Content-Security-Policy": "default-src 'none'; sandbox",
+		"Content-Disposition":     "attachment; filename*=UTF-8''a%22b%3B%0D%0AX%3A%20y%C3%A4%20.html",
+	} {
+		if got := w.Header().Get(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	if w.Code != 200 || w.Body.Len() != 5 {
+		t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
+	}
 }

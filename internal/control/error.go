@@ -23,8 +23,13 @@ const (
 	CodeCorrupt     Code = "corrupt"     // a file of the home is damaged
 	CodeBusy        Code = "busy"        // a queue is full; try again
 	CodeTimeout     Code = "timeout"     // the time given ran out
-	CodeUnsupported Code = "unsupported" // not on this operating system
+	CodeUnsupported Code = "unsupported" // not on this operating system, or not by this daemon
+	CodeReadOnly    Code = "read_only"   // the disk takes nothing now
 	CodeInternal    Code = "internal"    // a defect in bcast
+	CodeNoToken     Code = "no_token"    // --http: the token is missing or wrong
+	CodeForbidden   Code = "forbidden"   // --http: the request is another site's; files: the device does not want it
+	CodeExists      Code = "exists"      // files: one of that name is there and was not to be replaced
+	CodeDamaged     Code = "damaged"     // files: what came is not what was to come; it was not kept
 )
 
 // statuses is the closed list of codes and the HTTP status that each travels under.
@@ -43,8 +48,13 @@ var statuses = map[Code]int{
 	CodeCorrupt:     http.StatusInternalServerError,
 	CodeBusy:        http.StatusTooManyRequests,
 	CodeTimeout:     http.StatusGatewayTimeout,
+	CodeReadOnly:    http.StatusInsufficientStorage,
 	CodeUnsupported: http.StatusNotImplemented,
 	CodeInternal:    http.StatusInternalServerError,
+	CodeNoToken:     http.StatusUnauthorized,
+	CodeForbidden:   http.StatusForbidden,
+	CodeExists:      http.StatusConflict,
+	CodeDamaged:     http.StatusBadGateway,
 }
 
 // Error is what a face shows: what failed and, where it is known, what to do about it.

@@ -46,38 +46,23 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 	h.copyEvents(ctx, out, after)
 }
 
-// copyEvents writes until the reader, the participant or the handler ends. The source is asked on its own goroutine
-// because it blocks while nothing happens, and the keep-alive must go out just then.
+// copyEvents writes until the reader, the participant or the handler ends.
 func (h *Handler) copyEvents(ctx context.Context, out *eventWriter, after string) {
-	type result struct {
-		event Event
-		err   error
-	}
-	results := make(chan result)
-	go func() {
-		defer close(results)
-		for event, err := range h.api.Events(ctx, after) {
-			select {
-			case results <- result{event, err}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	happenings := Watch(ctx, h.api, after)
 	ticker := time.NewTicker(keepAlive)
 	defer ticker.Stop()
 	for {
 		var err error
 		select {
-		case next, ok := <-results:
+		case next, ok := <-happenings:
 			if !ok {
 				return
 			}
-			if next.err != nil {
-				out.failure(next.err)
+			if next.Err != nil {
+				out.failure(next.Err)
 				return
 			}
-			err = out.event(next.event)
+			err = out.event(next.Event)
 		case <-ticker.C:
 			err = out.comment("")
 		case <-h.ending:
@@ -171,8 +156,13 @@ func parseFailure(body io.Reader) error {
 	if f.Error == nil {
 		return errors.New("a refusal without an error")
 	}
-	if _, known := statuses[f.Error.Code]; !known {
-		f.Error.Code = CodeInternal
+	return known(f.Error)
+}
+
+// known gives an error of a code that is not ours one that is.
+func known(e *Error) *Error {
+	if _, ours := statuses[e.Code]; !ours {
+		e.Code = CodeInternal
 	}
-	return f.Error
+	return e
 }

@@ -33,6 +33,8 @@ type Handler struct {
 	mux    *http.ServeMux
 	ending chan struct{}
 	end    sync.Once
+
+	patterns []string // of the calls there are
 }
 
 // request is an HTTP request whose body has been read, so that a slow client holds up nothing but itself.
@@ -50,22 +52,69 @@ type call func(request) (any, error)
 func NewHandler(api API, log *slog.Logger) *Handler {
 	h := &Handler{api: api, log: log, mux: http.NewServeMux(), ending: make(chan struct{})}
 	for pattern, call := range map[string]call{
-		"GET /v1/status":               func(r request) (any, error) { return api.Status(r.Context()) },
-		"GET /v1/config":               func(r request) (any, error) { return api.Config(r.Context()) },
-		"GET /v1/peers":                func(r request) (any, error) { return api.Peers(r.Context()) },
-		"GET /v1/rooms":                func(r request) (any, error) { return api.Rooms(r.Context()) },
-		"PUT /v1/rooms/{room}":         func(r request) (any, error) { return api.Join(r.Context(), r.room()) },
-		"DELETE /v1/rooms/{room}":      func(r request) (any, error) { return nil, api.Leave(r.Context(), r.room()) },
-		"GET /v1/rooms/{room}/members": func(r request) (any, error) { return api.Members(r.Context(), r.room()) },
-		"GET /v1/rooms/{room}/posts":   h.posts,
-		"POST /v1/rooms/{room}/posts":  h.say,
-		"PUT /v1/nick":                 h.nick,
-		"/":                            noSuchCall,
+		"GET /v1/status":                func(r request) (any, error) { return api.Status(r.Context()) },
+		"GET /v1/config":                func(r request) (any, error) { return api.Config(r.Context()) },
+		"GET /v1/peers":                 func(r request) (any, error) { return api.Peers(r.Context()) },
+		"GET /v1/devices":               func(r request) (any, error) { return api.Devices(r.Context()) },
+		"GET /v1/rooms":                 func(r request) (any, error) { return api.Rooms(r.Context()) },
+		"PUT /v1/rooms/{room}":          h.join,
+		"DELETE /v1/rooms/{room}":       h.leave,
+		"GET /v1/rooms/{room}/members":  func(r request) (any, error) { return api.Members(r.Context(), r.room()) },
+		"GET /v1/rooms/{room}/posts":    h.posts,
+		"POST /v1/rooms/{room}/posts":   h.say,
+		"POST /v1/rooms/{room}/signals": h.signal,
+		"GET /v1/posts/{post}/ledger":   func(r request) (any, error) { return api.Ledger(r.Context(), r.PathValue("post")) },
+		"POST /v1/posts/{post}/file":    h.fetch,
+		"GET /v1/peers/{peer}/verification": func(r request) (any, error) {
+			return api.Verification(r.Context(), r.PathValue("peer"))
+		},
+		"PUT /v1/peers/{peer}/verification": h.pin,
+		"PUT /v1/peers/{peer}/block":        h.block,
+		"POST /v1/join":                     h.joinInvite,
+		"GET /v1/rooms/{room}/invite":       func(r request) (any, error) { return api.Invite(r.Context(), r.room()) },
+		"POST /v1/rooms/{room}/rekey":       h.rekey,
+		"PUT /v1/nick":                      h.nick,
+		"GET /v1/guests":                    h.guests,
+		"POST /v1/rooms/{room}/guests":      h.inviteGuests,
+		"DELETE /v1/guests/{link}":          h.revokeGuests,
+		"POST /v1/bench":                    h.bench,
+		"GET /v1/shares":                    func(r request) (any, error) { return api.Shares(r.Context()) },
+		"PUT /v1/shares/{share}":            h.share,
+		"GET /v1/inbox":                     func(r request) (any, error) { return api.Inbox(r.Context()) },
+		"PUT /v1/inbox":                     h.setInbox,
+		"PUT /v1/inbox/{offer}":             h.answerOffer,
+		"DELETE /v1/shares/{share}": func(r request) (any, error) {
+			return nil, api.Unshare(r.Context(), r.PathValue("share"))
+		},
+		"POST /v1/rooms/{room}/pushes": h.push,
+		"GET /v1/posts/{post}/push": func(r request) (any, error) {
+			return api.PushStatus(r.Context(), r.PathValue("post"))
+		},
+		"DELETE /v1/posts/{post}/push": func(r request) (any, error) {
+			return nil, api.StopPush(r.Context(), r.PathValue("post"))
+		},
+		"POST /v1/probe": func(r request) (any, error) { return api.Probe(r.Context()) },
+		"/":              noSuchCall,
 	} {
-		h.mux.HandleFunc(pattern, h.answer(call))
+		h.handle(pattern, h.answer(call))
 	}
-	h.mux.HandleFunc("GET /v1/events", h.events)
+	h.handle("GET /v1/events", h.events)
+	h.handle("POST /v1/announce", h.announce)
+	h.handle("GET /v1/rooms/{room}/records", h.records)
+	h.handle("POST /v1/rooms/{room}/records", h.takeRecords)
+	h.handle("GET /v1/peers/{peer}/files/{path...}", h.askFiles)
+	h.handle("PUT /v1/peers/{peer}/files/{path...}", h.askFiles)
+	h.handle("POST /v1/peers/{peer}/files/{path...}", h.askFiles)
+	h.handle("GET /v1/posts/{post}/file", h.readFile)
+	h.handle("PUT /v1/rooms/{room}/files/{name}", h.offerFile)
+	h.handle("GET /v1/openapi.json", serveDescription)
+	h.handle("GET /metrics", h.metrics)
 	return h
+}
+
+func (h *Handler) handle(pattern string, does http.HandlerFunc) {
+	h.patterns = append(h.patterns, pattern)
+	h.mux.HandleFunc(pattern, does)
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
@@ -100,7 +149,7 @@ func (h *Handler) answer(call call) http.HandlerFunc {
 func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return NewError(CodeTooLarge, err, fmt.Sprintf("the request is longer than %d bytes", maxBody), "")
+		return NewError(CodeTooLarge, err, fmt.Sprintf("the request is longer than %d bytes", tooLarge.Limit), "")
 	}
 	return NewError(CodeInvalid, err, fmt.Sprintf("read request: %v", err), "")
 }
@@ -112,17 +161,25 @@ type failure struct {
 }
 
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error, value any) {
-	e := AsError(err)
-	status, known := statuses[e.Code]
-	if !known || e.Code == CodeInternal {
-		status = http.StatusInternalServerError
-		h.log.Error("control call failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	}
-	body := failure{Error: e}
+	body := failure{Error: AsError(err)}
 	if said, ok := value.(Said); ok && said.ID != "" {
 		body.Said = &said
 	}
-	writeJSON(w, status, body)
+	writeJSON(w, h.judge(r, err), body)
+}
+
+// Refuse answers with an error as the API does, for what is in front of it.
+func Refuse(w http.ResponseWriter, e *Error) { writeJSON(w, statuses[e.Code], failure{Error: e}) }
+
+// judge is the HTTP status of an error. A defect is logged.
+func (h *Handler) judge(r *http.Request, err error) int {
+	code := AsError(err).Code
+	status, known := statuses[code]
+	if !known || code == CodeInternal {
+		h.log.Error("control call failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		return http.StatusInternalServerError
+	}
+	return status
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
@@ -137,12 +194,105 @@ func noSuchCall(r request) (any, error) {
 		"GET /v1/status is one")
 }
 
-func (h *Handler) posts(r request) (any, error) {
-	params, err := parseQuery(r, "since", "limit")
+// join takes JoinOptions as its body, or none.
+func (h *Handler) join(r request) (any, error) {
+	var options JoinOptions
+	if len(r.body) > 0 {
+		if err := parseJSON(r.body, &options); err != nil {
+			return nil, err
+		}
+	}
+	return h.api.Join(r.Context(), r.room(), options)
+}
+
+// inviteBody is the body of POST /v1/join: an invite is a secret, and a path is not a place for one.
+type inviteBody struct {
+	Invite string `json:"invite"`
+	JoinOptions
+}
+
+func (h *Handler) joinInvite(r request) (any, error) {
+	var body inviteBody
+	if err := parseJSON(r.body, &body); err != nil {
+		return nil, err
+	}
+	return h.api.Join(r.Context(), body.Invite, body.JoinOptions)
+}
+
+// pinBody is the body of PUT /v1/peers/{peer}/verification, blockBody of PUT /v1/peers/{peer}/block.
+type (
+	pinBody struct {
+		Proof string `json:"proof"`
+	}
+	blockBody struct {
+		Blocked bool `json:"blocked"`
+	}
+)
+
+func (h *Handler) pin(r request) (any, error) {
+	var body pinBody
+	if err := parseJSON(r.body, &body); err != nil {
+		return nil, err
+	}
+	return h.api.Pin(r.Context(), r.PathValue("peer"), body.Proof)
+}
+
+func (h *Handler) block(r request) (any, error) {
+	var body blockBody
+	if err := parseJSON(r.body, &body); err != nil {
+		return nil, err
+	}
+	return nil, h.api.Block(r.Context(), r.PathValue("peer"), body.Blocked)
+}
+
+// rekeyBody is the body of POST /v1/rooms/{room}/rekey.
+type rekeyBody struct {
+	Without []string `json:"without"`
+}
+
+func (h *Handler) rekey(r request) (any, error) {
+	var body rekeyBody
+	if err := parseJSON(r.body, &body); err != nil {
+		return nil, err
+	}
+	return h.api.Rekey(r.Context(), r.room(), body.Without)
+}
+
+func (h *Handler) leave(r request) (any, error) {
+	params, err := parseQuery(r, "forget")
 	if err != nil {
 		return nil, err
 	}
-	query := PostQuery{Since: params.Get("since")}
+	forget := params.Get("forget")
+	if forget != "" && forget != "true" && forget != "false" {
+		return nil, NewError(CodeInvalid, nil, fmt.Sprintf("forget %q is neither true nor false", forget), "")
+	}
+	return nil, h.api.Leave(r.Context(), r.room(), forget == "true")
+}
+
+func (h *Handler) signal(r request) (any, error) {
+	var signal Signal
+	if err := parseJSON(r.body, &signal); err != nil {
+		return nil, err
+	}
+	if signal.Room != "" && signal.Room != r.room() {
+		return nil, otherRoom(signal.Room, r.room())
+	}
+	signal.Room = r.room()
+	return nil, h.api.Signal(r.Context(), signal)
+}
+
+func otherRoom(body, path string) error {
+	return NewError(CodeInvalid, nil, fmt.Sprintf("the body says room %q, the path %q", body, path),
+		"leave room out of the body")
+}
+
+func (h *Handler) posts(r request) (any, error) {
+	params, err := parseQuery(r, "since", "before", "limit", "search")
+	if err != nil {
+		return nil, err
+	}
+	query := PostQuery{Since: params.Get("since"), Before: params.Get("before"), Search: params.Get("search")}
 	if text := params.Get("limit"); text != "" {
 		query.Limit, err = strconv.Atoi(text)
 		if err != nil || query.Limit < 0 {
@@ -165,11 +315,10 @@ func (h *Handler) say(r request) (any, error) {
 	}
 	room := r.room()
 	if say.Room != "" && say.Room != room {
-		return nil, NewError(CodeInvalid, nil, fmt.Sprintf("the body says room %q, the path %q", say.Room, room),
-			"leave room out of the body")
+		return nil, otherRoom(say.Room, room)
 	}
 	say.Room = room
-	if err := CheckText(say.Text); err != nil {
+	if err := CheckSay(say); err != nil {
 		return nil, err
 	}
 	ctx := r.Context()
@@ -196,6 +345,14 @@ func (h *Handler) nick(r request) (any, error) {
 		return nil, err
 	}
 	return nil, h.api.Nick(r.Context(), body.Nick)
+}
+
+func (h *Handler) bench(r request) (any, error) {
+	var bench Bench
+	if err := parseJSON(r.body, &bench); err != nil {
+		return nil, err
+	}
+	return h.api.Bench(r.Context(), bench)
 }
 
 // parseQuery returns the query, refusing names that the call does not know: a misspelt limit must not mean no limit.

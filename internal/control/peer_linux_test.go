@@ -2,7 +2,8 @@ package control
 
 import "testing"
 
-func TestOnlyThisUserAndRootMayConnect(t *testing.T) {
+// CVE-2022-29178 (Cilium): the kernel says who is at the other end of the socket.
+func TestADV_31_Only_this_user_and_root_connect(t *testing.T) {
 	for _, test := range []struct {
 		uid, own uint32
 		ok       bool

@@ -13,7 +13,8 @@ import (
 	"bcast/internal/control/controltest"
 )
 
-func TestSocket(t *testing.T) {
+// CVE-2017-9232 (juju): directory 0700, socket 0600, whatever the umask.
+func TestADV_31_The_socket_is_private(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "home")
 	path := filepath.Join(dir, "control.sock")
 	client := control.NewClient(path)

@@ -10,6 +10,18 @@ import (
 // MaxText is the longest text of a post in bytes.
 const MaxText = 16 << 10
 
+// CheckSay refuses what cannot be said: a delete alone says nothing, and files may speak for themselves.
+func CheckSay(say Say) error {
+	if len(say.Files) > MaxFiles {
+		return NewError(CodeInvalid, nil, fmt.Sprintf("%d files at once: at most %d", len(say.Files), MaxFiles),
+			"say it in parts, or share a directory: bcast files share")
+	}
+	if say.Kind == "delete" || len(say.Files) > 0 && say.Text == "" {
+		return nil
+	}
+	return CheckText(say.Text)
+}
+
 // CheckText refuses what no post may carry. Both ends ask: the client because encoding/json would repair invalid UTF-8
 // without a word, the server because not every client is this one.
 func CheckText(text string) error {

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"net/netip"
+	"math"
 	"slices"
 
 	"bcast/chat"
@@ -20,8 +20,27 @@ func (e *Engine) Receive(now Now, op Opened) wire.Drop {
 	return reason
 }
 
+// ReceiveAll takes opened datagrams in their order, but those that have a reason in drops already, and notes there why
+// others are refused. Records and pieces that follow each other are settled together, so that they are stored in one
+// step.
+func (e *Engine) ReceiveAll(now Now, opened []Opened, drops []wire.Drop) {
+	for i, op := range opened {
+		if drops[i] != "" {
+			continue
+		}
+		drops[i] = e.receive(now, op)
+		if op.kind != wire.TypeRecord && op.kind != wire.TypeFrag {
+			e.settleOut(now)
+		}
+	}
+	e.settleOut(now)
+}
+
 func (e *Engine) receive(now Now, op Opened) wire.Drop {
 	d := &op.datagram
+	if d.Broadcast && !op.own {
+		e.budget.hear(now.Mono, d.Size)
+	}
 	switch {
 	case op.cut:
 		return e.receiveCut(now, op)
@@ -32,6 +51,13 @@ func (e *Engine) receive(now Now, op Opened) wire.Drop {
 		return e.receivePresence(now, op)
 	case op.signed != nil:
 		return e.receiveSigned(now, op)
+	case op.knocking:
+		return e.receiveKnock(now, op)
+	case e.backlog > maxBacklog,
+		op.record != nil && op.kind != wire.TypeHead && e.shares.full(now.Mono, op.record.Header.Feed.Author):
+		return wire.DropQueueFull
+	case e.readOnly(now) != nil:
+		return wire.DropReadOnly
 	}
 	r := e.rooms[op.room]
 	if r == nil {
@@ -41,13 +67,23 @@ func (e *Engine) receive(now Now, op Opened) wire.Drop {
 	if s == nil {
 		return wire.DropUnusedInterface
 	}
+	if op.keys != r.keys {
+		if reason := e.underOldKeys(now, r, s, &op); reason != "" {
+			return reason
+		}
+	}
+	if d.Broadcast {
+		e.relay(now, r, s, &op)
+	}
 	switch op.kind {
 	case wire.TypeRecord:
 		s.chat.Record(now, op.record)
 	case wire.TypeHead:
 		s.chat.Head(now, op.record)
 	case wire.TypeFrag:
-		s.chat.Frag(now, op.frag)
+		s.chat.Frag(now, op.frag, op.record)
+	case wire.TypeFork:
+		s.chat.Fork(now, op.record, op.other)
 	}
 	return ""
 }
@@ -61,7 +97,7 @@ func (e *Engine) heardOwn(now Now, d *Datagram) {
 // receivePresence checks presence: whose, for whom, seen before, affordable, signed; discovery decides what it means.
 func (e *Engine) receivePresence(now Now, op Opened) wire.Drop {
 	p, d := op.presence, &op.datagram
-	id := p.Key.ID()
+	id := op.speaker
 	if id == e.id {
 		if p.Instance == e.cfg.Instance {
 			e.heardOwn(now, d)
@@ -76,6 +112,9 @@ func (e *Engine) receivePresence(now Now, op Opened) wire.Drop {
 	if w := e.windows[who]; w != nil && !w.Fresh(p.Counter) {
 		return wire.DropReplayed
 	}
+	if e.discovery.SaysNothingNew(now.Mono, p, d.From, d.Iface) {
+		return wire.DropNothingNew
+	}
 	if !e.discovery.Admit(now.Mono, p.Key, d.From) {
 		return wire.DropBudget
 	}
@@ -86,38 +125,21 @@ func (e *Engine) receivePresence(now Now, op Opened) wire.Drop {
 	return e.discovery.Receive(now.Mono, p, d.From, d.Iface, d.Broadcast)
 }
 
-// receiveTwin notices that our own key speaks from another run: a copied home, or our own past being replayed.
-func (e *Engine) receiveTwin(now Now, p *wire.Presence, from netip.AddrPort) wire.Drop {
-	if p.Instance.Boot < e.cfg.Instance.Boot {
-		return wire.DropOwn
-	}
-	if !e.discovery.Admit(now.Mono, p.Key, from) {
-		return wire.DropBudget
-	}
-	if !p.Verify(e.cfg.Verify) {
-		return wire.DropOwn
-	}
-	who := speaker{e.id, p.Instance}
-	if e.windows[who] == nil {
-		e.out.Events = append(e.out.Events, Event{Kind: TwinEvent})
-	}
-	e.mark(who, p.Counter)
-	return wire.DropOwn
-}
-
 // receiveSigned checks a signed room frame: of a device that proved its address, of its present run, for us or all,
 // not seen before, affordable, signed.
 func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 	sender, d := op.signed.Sender, &op.datagram
-	id := sender.Key.ID()
-	p, known := e.discovery.Peer(id)
 	r := e.rooms[op.room]
 	switch {
 	case r == nil:
 		return wire.DropUnknownRoom
-	case !sender.To.IsZero() && sender.To != e.cfg.Instance:
+	case !sender.To.IsZero() && sender.To != e.cfg.Instance: // of a crowd's wants nearly all
 		return wire.DropNotForUs
-	case !known || !p.Proven:
+	}
+	id := sender.Key.ID()
+	p, known := e.discovery.Peer(id)
+	switch {
+	case !known || !p.Proven || !r.concerns(id):
 		return wire.DropStranger
 	case p.Instance != sender.Instance:
 		return wire.DropOldInstance
@@ -138,9 +160,17 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 	if s == nil {
 		return wire.DropUnusedInterface
 	}
-	if cut, ok := op.signed.Frame.(wire.Cut); ok {
-		e.sendAgain(id, cut)
+	if op.keys != r.keys {
+		if reason := e.underOldKeys(now, r, s, &op); reason != "" {
+			return reason
+		}
+	}
+	switch f := op.signed.Frame.(type) {
+	case wire.Cut:
+		e.sendAgain(id, f)
 		return ""
+	case wire.Receipt:
+		e.discovery.Misses(id, float64(f.Loss)/math.MaxUint16)
 	}
 	s.chat.Frame(now, id, op.signed.Frame)
 	return ""
@@ -175,7 +205,9 @@ func (e *Engine) receiveCut(now Now, op Opened) wire.Drop {
 	if proven {
 		cut.Peer, cut.Nick = p.ID, p.Nick
 	}
-	e.out.Events = append(e.out.Events, Event{Kind: CutEvent, Room: op.room, Cut: cut})
+	if cut, first := e.cuts.add(now.Mono, cut); first {
+		e.showCut(cut)
+	}
 	if r := e.rooms[op.room]; r != nil && proven && !e.Watching() && now.Mono >= e.cutAt {
 		if s := e.scopeOn(r, d.Iface); s != nil {
 			e.cutAt = now.Mono + cutsEach
@@ -198,25 +230,39 @@ func (e *Engine) takeDiscovery(now Now) {
 	var out discovery.Output
 	e.discovery.Drain(&out)
 	for _, s := range out.Send {
+		if s.Presence.Type == wire.TypeEcho {
+			s.Presence.Probe.Clock = uint64(now.Wall.UnixMilli())
+		}
 		s.Presence.Key, s.Presence.Instance, s.Presence.Counter = e.cfg.Key.Public(), e.cfg.Instance, e.nextCounter()
 		e.out.Send = append(e.out.Send, Send{
-			Data: wire.SealPresence(s.Presence, e.cfg.Key), To: s.To, Iface: s.Iface, Type: s.Presence.Type,
+			Data: wire.SealPresence(s.Presence, e.cfg.Key), To: s.To, Iface: s.Iface, Limited: s.Limited,
+			Type: s.Presence.Type,
 		})
 	}
+	for _, a := range out.Answers {
+		e.answered(now, a)
+	}
 	for _, ev := range out.Events {
-		e.out.Events = append(e.out.Events, Event{Kind: PeerEvent, Peer: ev.Peer})
+		e.out.Events = append(e.out.Events, Event{Kind: PeerEvent, Peer: &ev.Peer})
 		for _, r := range e.ordered {
 			if ev.Peer.Status == discovery.Here && ev.Peer.Proven {
 				e.recognise(now, r, ev.Peer)
 			}
 			for _, s := range r.scopes {
-				e.tellLink(s)
 				e.tellPeer(now, r, s, ev.Peer)
 			}
 		}
 	}
 	if len(out.Events) > 0 && len(e.ifaces) > 0 {
 		e.fitBudget(now)
+	}
+	if loss := e.discovery.Loss(); loss != e.loss { // in silence, too, or what was guessed at the start would stay
+		e.loss = loss
+		for _, r := range e.ordered {
+			for _, s := range r.scopes {
+				e.tellLink(s)
+			}
+		}
 	}
 }
 
@@ -229,13 +275,21 @@ func (e *Engine) nextCounter() uint64 {
 func (e *Engine) takeChat(now Now, r *room, s *scope) {
 	var out chat.Output
 	s.chat.Drain(&out)
-	if len(out.Store) > 0 {
-		store := Store{Token: e.token(), Scope: s.id, Records: out.Store}
-		e.storing[store.Token] = s
-		e.out.Store = append(e.out.Store, store)
-		for _, rec := range out.Store {
-			s.feeds[rec.Header.Feed] = rec.Header.Seq
+	if !out.Store.IsEmpty() {
+		store := Store{Token: e.token(), Batch: out.Store}
+		store.Scope = uint64(s.id)
+		st := storing{scope: s, batch: store.Batch}
+		for _, split := range out.Store.Splits {
+			s.split(split)
 		}
+		for _, rec := range out.Store.Records {
+			s.chains[rec.Chain()] = rec.Header.Seq
+			st.bytes += len(rec.Bytes())
+			e.shares.add(now.Mono, rec.Header.Feed.Author, len(rec.Bytes()))
+		}
+		e.storing[store.Token] = st
+		e.backlog += st.bytes
+		e.out.Store = append(e.out.Store, store)
 	}
 	for _, l := range out.Load {
 		load := Load{Token: e.token(), Scope: s.id, Ranges: l.Ranges, IDs: l.IDs}
@@ -245,31 +299,62 @@ func (e *Engine) takeChat(now Now, r *room, s *scope) {
 	for _, send := range out.Send {
 		e.post(now, r, s, send)
 	}
-	e.show(r, s, out.Events)
+	e.show(now, r, s, out.Events)
 }
 
 // show passes on what happened in a scope, unless another scope of the room has shown it: a link that was away for a
 // moment is a network of its own until a member proves the contrary, and tells everything once more.
-func (e *Engine) show(r *room, s *scope, events []chat.Event) {
-	for _, ev := range events {
-		if ev.Kind != chat.Received {
-			if ev.Record.Header.Seq <= r.shown[ev.Record.Header.Feed] {
+func (e *Engine) show(now Now, r *room, s *scope, events []chat.Event) {
+	e.out.Events = slices.Grow(e.out.Events, len(events))
+	var last *record.Record // whether it was shown is looked up once: a record may say several things
+	shown := false
+	for i := range events {
+		ev := &events[i]
+		if ev.Kind == chat.Posted && ev.Posts[0].Kind == record.KindRekey {
+			e.rekeyed(now, r, s, *ev)
+			continue
+		}
+		if ev.Kind == chat.Received {
+			*ev = e.counted(r, *ev)
+		}
+		if isOnce(ev) {
+			if ev.Record != last {
+				last, shown = ev.Record, ev.Record.Header.Seq <= r.shown[chainOf(ev)]
+			}
+			if shown || ev.Device == e.id && s != r.scopes[0] { // said in several scopes, shown once
 				continue
 			}
-			if ev.Device == e.id && s != r.scopes[0] {
-				continue // said in several scopes, shown once
-			}
 		}
-		e.out.Events = append(e.out.Events, Event{Kind: RoomEvent, Room: r.name, Chat: ev})
+		e.out.Events = append(e.out.Events, Event{Kind: RoomEvent, Room: r.name, Chat: *ev})
 	}
-	for _, ev := range events { // after all: a record may say several things
-		if ev.Kind != chat.Received {
-			h := &ev.Record.Header
-			r.shown[h.Feed] = max(r.shown[h.Feed], h.Seq)
+	last = nil
+	for i := range events { // after all
+		if ev := &events[i]; isOnce(ev) && ev.Record != last {
+			last = ev.Record
+			c := chainOf(ev)
+			r.shown[c] = max(r.shown[c], ev.Record.Header.Seq)
 		}
 	}
 }
 
+// isOnce tells whether an event shows a record, which is done once.
+func isOnce(ev *chat.Event) bool {
+	return ev.Record != nil && ev.Kind != chat.Received && ev.Kind != chat.Forked
+}
+
+func chainOf(ev *chat.Event) record.Chain {
+	return record.Chain{Feed: ev.Record.Header.Feed, Branch: ev.Branch}
+}
+
+// split notes that the records of a chain from a number on are of a branch now.
+func (s *scope) split(p record.Split) {
+	if high := s.chains[p.Chain]; high >= p.At && !p.Branch.IsZero() {
+		s.chains[p.Chain] = p.At - 1
+		s.chains[record.Chain{Feed: p.Chain.Feed, Branch: p.Branch}] = high
+	}
+}
+
+// reply answers who said a record, but not before what is said next has place on its way out.
 func (e *Engine) reply(id record.ID, reply Reply) {
 	token, waiting := e.saying[id]
 	if !waiting {
@@ -277,7 +362,19 @@ func (e *Engine) reply(id record.ID, reply Reply) {
 	}
 	delete(e.saying, id)
 	reply.Token = token
+	if reply.Err == nil && e.budget.isBehind() {
+		e.said = append(e.said, reply)
+		return
+	}
 	e.out.Replies = append(e.out.Replies, reply)
+}
+
+// replySaid answers those that waited for the budget.
+func (e *Engine) replySaid() {
+	if len(e.said) > 0 && !e.budget.isBehind() {
+		e.out.Replies = append(e.out.Replies, e.said...)
+		e.said = nil
+	}
 }
 
 // Nick is the best name known for a device in a room: its records', else its presence's, else empty.
@@ -292,6 +389,8 @@ func (e *Engine) Nick(name identity.RoomName, id identity.DeviceID) identity.Nic
 			}
 		}
 	}
-	p, _ := e.discovery.Peer(id)
-	return p.Nick
+	if p, _ := e.discovery.Peer(id); p.Nick != "" {
+		return p.Nick
+	}
+	return e.remembered(name, id)
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"bcast/chat"
 	"bcast/discovery"
@@ -19,21 +20,27 @@ var sizeClasses = []int{256, 512, 1024}
 type outgoing struct {
 	room  identity.RoomName
 	scope *scope
+	keys  *seal.Room // of the moment when it was said
 	send  chat.Send
+	at    time.Duration // since when
+	only  int           // the interface to leave by; 0: all
 }
 
 // post sends a frame: a unicast at once, a broadcast when the budget has place for it. To a member that no unicast
-// reaches, a unicast is a broadcast too.
+// reaches, a unicast is a broadcast too. What is for all of a direct room is for the other one.
 func (e *Engine) post(now Now, r *room, s *scope, send chat.Send) {
 	if e.Watching() {
 		return
 	}
+	if send.To.IsZero() && r.direct != nil {
+		send.To = r.direct.ID()
+	}
 	p, known := e.discovery.Peer(send.To)
 	switch {
 	case send.To.IsZero() || known && byBroadcast(p):
-		e.budget.queue(outgoing{r.name, s, send})
+		e.budget.queue(outgoing{r.name, s, r.keys, send, now.Mono, 0})
 	case known:
-		e.sendTo(p, r, s, send)
+		e.sendTo(p, r, s, r.keys, send)
 	}
 }
 
@@ -42,13 +49,12 @@ func (e *Engine) post(now Now, r *room, s *scope, send chat.Send) {
 func byBroadcast(p discovery.Peer) bool { return p.UnicastBlocked || !p.Reached }
 
 // sendTo sends a frame to one member, if it is in reach of the scope.
-func (e *Engine) sendTo(p discovery.Peer, r *room, s *scope, send chat.Send) {
+func (e *Engine) sendTo(p discovery.Peer, r *room, s *scope, keys *seal.Room, send chat.Send) {
 	if !p.Proven || e.scopeOn(r, p.Iface) != s {
 		return
 	}
-	limit := min(wire.MaxDatagram, max(p.RecvBuffer, wire.MinDatagram))
 	out := Send{To: p.Addr, Iface: p.Iface, Type: send.Frame.Type()}
-	out.Data = e.seal(r, send, p.Instance, limit)
+	out.Data = e.seal(keys, send, p.Instance, s.chat.LimitOf(p.ID))
 	if byBroadcast(p) {
 		out.To = broadcastAddr
 		e.budget.spend(len(out.Data))
@@ -57,8 +63,19 @@ func (e *Engine) sendTo(p discovery.Peer, r *room, s *scope, send chat.Send) {
 	e.out.Send = append(e.out.Send, out)
 }
 
+// piecesBehind is how many pieces of a record follow this one.
+func piecesBehind(f wire.Frame) int {
+	frag, ok := f.(wire.Frag)
+	if !ok {
+		return 0
+	}
+	behind := int(frag.Total) - int(frag.Offset) - len(frag.Data)
+	return (behind + len(frag.Data) - 1) / len(frag.Data)
+}
+
 // flush sends the broadcasts that the budget has place for, on every interface of their scopes.
 func (e *Engine) flush(now Now) {
+	defer e.replySaid()
 	for {
 		o, ok := e.budget.next(now.Mono)
 		if !ok {
@@ -70,14 +87,19 @@ func (e *Engine) flush(now Now) {
 		}
 		if !o.send.To.IsZero() {
 			if p, known := e.discovery.Peer(o.send.To); known {
-				e.sendTo(p, r, o.scope, o.send)
+				e.sendTo(p, r, o.scope, o.keys, o.send)
 			}
 			continue
 		}
 		limit, _ := o.scope.chat.Limit()
-		data := e.seal(r, o.send, identity.Instance{}, limit)
+		data := e.seal(o.keys, o.send, identity.Instance{}, limit)
 		for _, i := range e.here(o.scope) {
-			e.out.Send = append(e.out.Send, Send{Data: data, Iface: i.Index, Type: o.send.Frame.Type()})
+			if o.only != 0 && o.only != i.Index || i.Second && !e.discovery.Met(i.Index) {
+				continue
+			}
+			e.out.Send = append(e.out.Send, Send{
+				Data: data, Iface: i.Index, Type: o.send.Frame.Type(), Rest: piecesBehind(o.send.Frame),
+			})
 			e.budget.spend(len(data))
 		}
 		e.remember(o.scope, data, o.send.Record)
@@ -85,8 +107,8 @@ func (e *Engine) flush(now Now) {
 }
 
 // seal closes a frame for a room: signed by us if its kind asks for it, padded to the next size class.
-func (e *Engine) seal(r *room, send chat.Send, to identity.Instance, limit int) []byte {
-	outer, err := r.keys.Outer(wire.Prefix(send.Frame.Type()), e.nonces)
+func (e *Engine) seal(keys *seal.Room, send chat.Send, to identity.Instance, limit int) []byte {
+	outer, err := keys.Outer(wire.Prefix(send.Frame.Type()), e.nonces)
 	if err != nil {
 		panic("no randomness: " + err.Error()) // crypto/rand does not fail; without it nothing can be kept secret
 	}
@@ -95,7 +117,7 @@ func (e *Engine) seal(r *room, send chat.Send, to identity.Instance, limit int) 
 		sender := wire.Sender{
 			Key: e.cfg.Key.Public(), Instance: e.cfg.Instance, Counter: e.nextCounter(), To: to,
 		}
-		inner = wire.AppendSigned(nil, send.Frame, sender, e.cfg.Key, r.keys.ID, outer)
+		inner = wire.AppendSigned(nil, send.Frame, sender, e.cfg.Key, keys.ID, outer)
 	} else {
 		inner = wire.AppendFrame(nil, send.Frame)
 	}
@@ -106,7 +128,7 @@ func (e *Engine) seal(r *room, send chat.Send, to identity.Instance, limit int) 
 			break
 		}
 	}
-	return r.keys.Seal(outer, inner, size)
+	return keys.Seal(outer, inner, size)
 }
 
 // sentLog remembers which record was in which datagram, for members whose buffers cut it.

@@ -34,6 +34,25 @@ func Golden(tb testing.TB, dir, kind string) [][]byte {
 	return all
 }
 
+// Captures are the datagrams of a file: hex, a line each, behind a comment. That there are none is a failure.
+func Captures(tb testing.TB, file string) [][]byte {
+	tb.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var all [][]byte
+	for line := range strings.Lines(string(text)) {
+		if datagram := unhex(tb, file, line); len(datagram) > 0 {
+			all = append(all, datagram)
+		}
+	}
+	if len(all) == 0 {
+		tb.Fatalf("no datagram in %s", file)
+	}
+	return all
+}
+
 // unhex reads spaced hex with a comment behind each line.
 func unhex(tb testing.TB, file, body string) []byte {
 	tb.Helper()

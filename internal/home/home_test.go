@@ -3,13 +3,14 @@ package home
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
-
-	"bcast/identity"
+	"time"
 )
 
 func random() *rand.ChaCha8 { return rand.NewChaCha8([32]byte{1}) }
@@ -30,12 +31,13 @@ func TestHomeRemembers(t *testing.T) {
 	if h.Boot() != 1 || h.Nick() != "" || len(h.Rooms()) != 0 {
 		t.Errorf("a new home has boot %d, nick %q, rooms %v", h.Boot(), h.Nick(), h.Rooms())
 	}
-	if err := errors.Join(h.SetNick("alice"), h.SetRooms([]identity.RoomName{"lobby", "ops"}), h.Close()); err != nil {
+	rooms := []Room{{Name: "lobby"}, {Name: "ops", Ephemeral: true}}
+	if err := errors.Join(h.SetNick("alice"), h.SetRooms(rooms), h.RaiseBoot(7), h.Close()); err != nil {
 		t.Fatal(err)
 	}
 	h = open(t, dir)
 	defer h.Close()
-	if h.Key().ID() != id || h.Boot() != 2 || h.Nick() != "alice" || len(h.Rooms()) != 2 {
+	if h.Key().ID() != id || h.Boot() != 8 || h.Nick() != "alice" || len(h.Rooms()) != 2 {
 		t.Errorf("reopened: id %v, boot %d, nick %q, rooms %v", h.Key().ID(), h.Boot(), h.Nick(), h.Rooms())
 	}
 }
@@ -52,7 +54,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	open(t, dir).Close()
 }
 
-func TestNothingIsReadableByOthers(t *testing.T) {
+func TestADV_31_Nothing_at_home_is_readable_by_others(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -127,5 +129,59 @@ func TestSocketPathMustFit(t *testing.T) {
 	}
 	if path, err := SocketPath("home"); err != nil || filepath.Base(path) != "control.sock" {
 		t.Errorf("%q, %v", path, err)
+	}
+}
+
+// A home of before rooms.json names its rooms in state.json.
+func TestRoomsOfAnOlderHome(t *testing.T) {
+	dir := t.TempDir()
+	older := `{"boot": 3, "nick": "alice", "rooms": ["lobby", "ops"]}`
+	if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(older), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h, err := Open(dir, random())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []Room{
+			{Name: "lobby", Age: DefaultAge, Count: DefaultCount}, {Name: "ops", Age: DefaultAge, Count: DefaultCount},
+		}
+		if !reflect.DeepEqual(h.Rooms(), want) || h.Nick() != "alice" {
+			t.Errorf("rooms %+v, nick %s", h.Rooms(), h.Nick())
+		}
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTrustIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	h, err := Open(dir, random())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Trust{Pins: []Pin{{ID: "abc", Nick: "alice", At: time.Unix(1, 0).UTC()}}, Blocked: []string{"def"}}
+	secret := Secret{1, 2, 3}
+	rooms := []Room{{Name: "crew", Secret: secret}}
+	if err := errors.Join(h.SetTrust(want), h.SetRooms(rooms), h.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(dir, random())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if !reflect.DeepEqual(again.Trust(), want) || !reflect.DeepEqual(again.Rooms(), rooms) {
+		t.Errorf("%+v, %d rooms", again.Trust(), len(again.Rooms()))
+	}
+	if text := fmt.Sprintf("%v %+v %#v %s %x", rooms, rooms, rooms[0], secret, secret); strings.Contains(text, "010203") ||
+		strings.Contains(text, "1 2 3") || strings.Contains(text, "0x1, 0x2") {
+		t.Errorf("a room's secret is printed: %s", text)
+	}
+	info, err := os.Stat(filepath.Join(dir, roomsFile))
+	if err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("%v: others can read %v", err, info.Mode())
 	}
 }

@@ -11,6 +11,7 @@ type drop int
 
 const (
 	dropIfaceUnused drop = iota
+	dropRecvQueueFull
 	dropSendNoRoute
 	dropSendUnreachable
 	dropSendBlocked
@@ -23,6 +24,7 @@ const (
 // dropNames are what people look up.
 var dropNames = [dropKinds]string{
 	dropIfaceUnused:     "iface_unused",     // received on an interface that is not in use
+	dropRecvQueueFull:   "recv_queue_full",  // the node did not read as fast as they came; only Linux tells
 	dropSendNoRoute:     "send_no_route",    // no interface in use leads there, or the address is not IPv4
 	dropSendUnreachable: "send_unreachable", // the interface went down, or nothing leads to the address
 	dropSendBlocked:     "send_blocked",     // a firewall of this host refused it
@@ -36,8 +38,9 @@ type counters [dropKinds]atomic.Uint64
 
 func (c *counters) add(d drop) { c[d].Add(1) }
 
-// Drops counts the datagrams refused since Open by reason: on receiving iface_unused, on sending send_no_route,
-// send_unreachable, send_blocked, send_queue_full, send_too_large and send_failed. A broadcast counts once per subnet.
+// Drops counts the datagrams refused since Open by reason: on receiving iface_unused and recv_queue_full, on sending
+// send_no_route, send_unreachable, send_blocked, send_queue_full, send_too_large and send_failed. A broadcast counts
+// once per subnet.
 func (l *Link) Drops() map[string]uint64 {
 	counts := make(map[string]uint64, dropKinds)
 	for d, name := range dropNames {

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"unsafe"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"bcast/internal/fuzztest"
 )
 
 // control encodes one control message: cmsg(3).
@@ -51,11 +53,9 @@ func TestAppendDatagrams(t *testing.T) {
 			for n := range data {
 				data[n] = byte(n)
 			}
-			m := ipv4.Message{
-				Buffers: [][]byte{data}, N: test.size, OOB: test.oob, NN: len(test.oob),
-				Addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 9), Port: 27475},
-			}
-			got := appendDatagrams(nil, &m)
+			var s source
+			from := netip.MustParseAddrPort("10.0.0.9:27475")
+			got := s.appendDatagrams(nil, from, data, test.size, test.oob)
 			var sizes []int
 			var whole []byte
 			for _, d := range got {
@@ -80,10 +80,13 @@ func FuzzParseControl(f *testing.F) {
 	f.Add(control(unix.IPPROTO_IP, unix.IP_TTL, word(255)))
 	f.Add(control(unix.IPPROTO_IP, unix.IP_PKTINFO, make([]byte, unix.SizeofInet4Pktinfo)))
 	f.Add(control(unix.IPPROTO_UDP, unix.UDP_GRO, word(1400)))
+	f.Add(control(unix.SOL_SOCKET, unix.SO_RXQ_OVFL, word(7)))
 	f.Add([]byte{1, 2, 3})
 	f.Fuzz(func(t *testing.T, oob []byte) {
-		if _, segment := parseControl(oob); segment < 0 {
-			t.Errorf("segments of %d bytes", segment)
+		var beside told
+		fuzztest.Within(t, len(oob), 8, 1<<10, func() { _, beside = parseControl(oob) })
+		if beside.segment < 0 {
+			t.Errorf("segments of %d bytes", beside.segment)
 		}
 	})
 }
@@ -123,7 +126,7 @@ func TestJoiningOnlyWithTheFullBuffer(t *testing.T) {
 // sendJoined sends data in one piece that the kernel is to treat as datagrams of segment bytes (UDP_SEGMENT).
 func sendJoined(t *testing.T, l testLink, data []byte, segment int) {
 	t.Helper()
-	conn, err := listenFirst(l.address().Addr(), 0, 0)
+	conn, err := listenUDP(net.ListenConfig{}, netip.AddrPortFrom(l.address().Addr(), 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,5 +155,94 @@ func TestJoinedDatagramsComeUpOneByOne(t *testing.T) {
 			}
 			rest = rest[len(sent):]
 		}
+	}
+}
+
+// What the socket's queue has no place for is counted, by the next datagram that comes.
+func TestLossesOfTheQueueAreCounted(t *testing.T) {
+	l, err := Open(Config{Port: freePort(t), RecvBuffer: MaxDatagram, Ifaces: []string{loopbackName(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	raw, err := l.private.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := setOption(raw, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil { // as little as the kernel allows
+		t.Fatal(err)
+	}
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(l.UnicastPort()))
+	read, ms := l.Readers()[1], make([]Datagram, 64)
+	for range 2 { // the second time there is place again, and what comes tells of the first
+		for range 20 {
+			mustWrite(t, l, Outgoing{Data: make([]byte, 1000), To: to})
+		}
+		if _, err := read(ms); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := l.Drops()["recv_queue_full"]; n == 0 {
+		t.Error("no loss was counted")
+	}
+}
+
+// What comes as soon as a socket is bound says by which interface, whatever is set up later.
+func TestInterfaceIsToldFromTheFirstOn(t *testing.T) {
+	for name, listen := range map[string]func() (*net.UDPConn, error){
+		"shared": func() (*net.UDPConn, error) { return listenShared(netip.MustParseAddrPort("127.0.0.1:0")) },
+		"private": func() (*net.UDPConn, error) {
+			conn, listener, err := listenFirst(netip.MustParseAddr("127.0.0.1"), 0, 0)
+			if err == nil {
+				t.Cleanup(func() { listener.Close() })
+			}
+			return conn, err
+		},
+	} {
+		conn, err := listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.WriteTo([]byte("first"), conn.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		p, err := prepare(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := newSource(p, 16, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := source.read(nil)
+		if err != nil || len(got) != 1 || got[0].Iface == 0 || !got[0].To.IsValid() || got[0].TTL < 1 {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+}
+
+// What nobody has read yet is told of, on either socket, and no more once it was read.
+func TestWaiting(t *testing.T) {
+	l, err := Open(Config{Port: freePort(t), RecvBuffer: MaxDatagram, Ifaces: []string{loopbackName(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	localhost := netip.MustParseAddr("127.0.0.1")
+	for i, port := range []int{l.port, l.UnicastPort()} {
+		if l.Waiting() {
+			t.Error("something waits though nothing was sent")
+		}
+		mustWrite(t, l, Outgoing{Data: []byte("x"), To: netip.AddrPortFrom(localhost, uint16(port))})
+		if !l.Waiting() {
+			t.Errorf("socket %d: nothing waits", i)
+		}
+		if _, err := l.Readers()[i](make([]Datagram, 4)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Close()
+	if l.Waiting() {
+		t.Error("something waits on closed sockets")
 	}
 }

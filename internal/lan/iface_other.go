@@ -18,7 +18,7 @@ func readDevices() ([]device, error) {
 		if err != nil {
 			continue // it went away since it was listed
 		}
-		devices = append(devices, device{Interface: i, addrs: ipv4Prefixes(addrs)})
+		devices = append(devices, device{Interface: i, addrs: ipv4Prefixes(addrs), kind: kindByName(i.Name)})
 	}
 	return devices, nil
 }

@@ -26,6 +26,9 @@ func testLoopback() device {
 func TestChoose(t *testing.T) {
 	lo := testLoopback()
 	eth := testDevice(2, "eth0", ethernet, "10.77.0.5/24")
+	wlan := testDevice(3, "wlan0", ethernet, "192.168.1.9/24")
+	vpn := testDevice(4, "tap0", ethernet, "10.8.0.2/24")
+	vpn.kind = "tun"
 	tests := []struct {
 		name     string
 		devices  []device
@@ -52,15 +55,26 @@ func TestChoose(t *testing.T) {
 			"no IPv4 subnet to broadcast to"},
 		{"loopback that is down", []device{testDevice(1, "lo", net.FlagLoopback, "127.0.0.1/8")}, nil, nil,
 			"it is down"},
-		{"two networks", []device{testDevice(3, "wlan0", ethernet, "192.168.1.9/24"), eth}, nil,
-			[]string{"eth0", "wlan0"}, ""},
+		{"two networks", []device{wlan, eth}, nil, []string{"eth0", "wlan0"}, ""},
+		{"all but one", []device{eth, wlan}, []string{"!w*"}, []string{"eth0"}, "left out by the pattern !w*"},
+		{"all that were asked for but one", []device{eth, wlan}, []string{"wlan0", "!wlan0", "*"}, []string{"eth0"},
+			"left out by the pattern !wlan0"},
+		{"loopback stands in for what is left out", []device{lo, eth}, []string{"!eth0"}, []string{"lo"},
+			"left out by the pattern !eth0"},
+		{"no loopback either", []device{eth, lo}, []string{"!eth0", "!lo"}, nil, "left out by the pattern !lo"},
+		{"VPN", []device{eth, vpn}, nil, []string{"eth0"}, "left out as a VPN or tunnel; --iface tap0 uses it"},
+		{"VPN asked for", []device{eth, vpn}, []string{"tap*"}, []string{"tap0"}, ""},
+		{"VPN asked for with all", []device{eth, vpn}, []string{"*"}, []string{"eth0", "tap0"}, ""},
+		{"VPN not asked for by what is left out", []device{eth, vpn}, []string{"!eth0"}, nil,
+			"left out as a VPN or tunnel; --iface tap0 uses it"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			ifaces, err := choose(test.devices, test.patterns)
+			ifaces, err := choose(test.devices, nil, test.patterns)
 			if err != nil {
 				t.Fatal(err)
 			}
+			standIn(ifaces, test.patterns)
 			var used []string
 			last := test.devices[len(test.devices)-1].Name
 			for _, i := range ifaces {
@@ -81,8 +95,53 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// What is virtual leads to the network around, or it does not.
+func TestLeftOut(t *testing.T) {
+	of := func(index int, kind string, master int) device {
+		d := testDevice(index, "x", ethernet)
+		d.kind, d.master = kind, master
+		return d
+	}
+	const bridge = 9
+	tests := []struct {
+		name   string
+		device device
+		ports  []device
+		routed bool
+		want   string
+	}{
+		{"hardware", of(2, "", 0), nil, false, ""},
+		{"in a container", of(2, "veth", 0), nil, false, ""},
+		{"in a container, on its host's wire", of(2, "macvlan", 0), nil, false, ""},
+		{"VLAN", of(2, "vlan", 0), nil, false, ""},
+		{"two cables as one", of(2, "bond", 0), nil, false, ""},
+		{"VPN", of(2, "wireguard", 0), nil, true, tunnel},
+		{"overlay", of(2, "vxlan", 0), nil, false, overlay},
+		{"dummy", of(2, "dummy", 0), nil, false, nothing},
+		{"bridge of the host's cable", of(bridge, "bridge", 0), []device{of(2, "veth", bridge), of(3, "", bridge)}, false, ""},
+		{"bridge of a VLAN", of(bridge, "bridge", 0), []device{of(2, "vlan", bridge)}, false, ""},
+		{"bridge of containers", of(bridge, "bridge", 0), []device{of(2, "veth", bridge), of(3, "", 0)}, false, guests},
+		{"bridge of virtual machines", of(bridge, "bridge", 0), []device{of(2, "tun", bridge)}, false, guests},
+		{"bridge without ports", of(bridge, "bridge", 0), nil, false, guests},
+		{"bridge in a container", of(bridge, "bridge", 0), []device{of(2, "veth", bridge)}, true, ""},
+	}
+	for _, test := range tests {
+		if got := leftOut(test.device, append(test.ports, test.device), test.routed); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	for name, want := range map[string]string{
+		"utun3": "tun", "vmnet8": "guests", "Tailscale": "tun", "vEthernet (Default Switch)": "guests", "vEthernet (LAN)": "",
+		"en0": "", "Ethernet 2": "", "eth0": "", "bridge0": "",
+	} {
+		if got := kindByName(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestChooseRefusesMalformedPattern(t *testing.T) {
-	if _, err := choose([]device{testLoopback()}, []string{"eth["}); !errors.Is(err, path.ErrBadPattern) {
+	if _, err := choose([]device{testLoopback()}, nil, []string{"eth["}); !errors.Is(err, path.ErrBadPattern) {
 		t.Errorf("got %v, want path.ErrBadPattern", err)
 	}
 }

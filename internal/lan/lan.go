@@ -1,10 +1,11 @@
 // Package lan is the way to the network: UDP sockets on the interfaces of this host that can broadcast, which
 // interfaces those are, and which network each of them is on.
 //
-// A Link has two sockets. The shared one is bound to the well-known port of all addresses with SO_REUSEADDR, so that
-// every daemon of a host hears every broadcast (a socket bound to one address hears none). The private one has a port
-// to itself, because a unicast datagram to a shared port reaches only the socket bound last. Everything is sent from
-// the private socket: the source port of a datagram is where its answer goes.
+// A Link has two sockets, and on Linux two more for IPv6. The shared one is bound to the well-known port of all
+// addresses with SO_REUSEADDR, so that every daemon of a host hears every broadcast (a socket bound to one address
+// hears none). The private one has a port to itself, because a unicast datagram to a shared port reaches only the
+// socket bound last. Everything is sent from the private socket: the source port of a datagram is where its answer
+// goes.
 //
 // The invariant: what a Link hands up came in on an interface in use, carries the size it was sent with, and says so
 // when the receive buffer cut it.
@@ -28,7 +29,7 @@ const hopLimit = 255
 const MaxDatagram = 65535
 
 // ErrNoInterface tells that no interface of the host, or none of those asked for, is up with an IPv4 address and able
-// to broadcast.
+// to broadcast, or with a link-local IPv6 address and able to multicast.
 var ErrNoInterface = errors.New("no network interface that can broadcast")
 
 // PortTakenError tells that another program holds the port, or, with Last, all ports from Port to Last.
@@ -39,7 +40,7 @@ type PortTakenError struct {
 
 func (e *PortTakenError) Error() string {
 	if e.Last > e.Port {
-		return fmt.Sprintf("UDP ports %d to %d are all taken by other programs", e.Port, e.Last)
+		return fmt.Sprintf("ports %d to %d are all taken by other programs, for UDP or TCP", e.Port, e.Last)
 	}
 	return fmt.Sprintf("UDP port %d is taken by another program", e.Port)
 }
@@ -48,12 +49,12 @@ func (e *PortTakenError) Error() string {
 type Datagram struct {
 	Data      []byte         // what the buffer took; empty for an empty datagram, which is legal
 	Size      int            // bytes sent; more than len(Data) if the buffer cut it
-	From      netip.AddrPort // source
+	From      netip.AddrPort // source; of IPv6 with the interface's name as its zone
 	To        netip.Addr     // destination address of the IP header; invalid where the OS does not tell
 	Iface     int            // index of the interface it came in on, always one in use
 	TTL       int            // of the IP header; -1 where the OS does not tell
-	Broadcast bool           // came by the shared socket, to a broadcast address
-	OnLink    bool           // the source is within a subnet of Iface
+	Broadcast bool           // came by the shared socket, to a broadcast address or a group
+	OnLink    bool           // the source is within a subnet of Iface, or link-local
 }
 
 // Cut reports whether the receive buffer lost the end of the datagram.
@@ -65,7 +66,13 @@ type Outgoing struct {
 	// To is where it goes. The zero value is the directed broadcast address of each subnet of Iface, at the shared
 	// port.
 	To netip.AddrPort
+	// Limited sends a broadcast to 255.255.255.255 instead, once by each interface.
+	Limited bool
+	// Six sends a broadcast by IPv6, to a group.
+	Six bool
 	// Iface is the index of the interface to leave by, with a source address of its own; 0 lets the routing table
 	// choose, and for a broadcast means every interface in use.
 	Iface int
+	// Rest is how many of those that follow belong with it, and go by one system call with it if that is possible.
+	Rest int
 }

@@ -32,7 +32,7 @@ func loopbackName(t *testing.T) string {
 // freePort is a UDP port that nobody holds.
 func freePort(t *testing.T) int {
 	t.Helper()
-	conn, err := listenFirst(netip.IPv4Unspecified(), 0, 0)
+	conn, err := listenUDP(net.ListenConfig{}, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +131,27 @@ func TestTwoLinksOfOneHostHearABroadcast(t *testing.T) {
 	}
 }
 
+func TestLimitedGoesOnceByEachInterface(t *testing.T) {
+	l := &Link{port: 27474}
+	table := newTable([]Interface{
+		{Index: 1, Used: true, Four: true, Addrs: []netip.Prefix{
+			netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("10.0.1.1/24"),
+		}},
+		{Index: 2, Used: true, Four: true, Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.2.1/24")}},
+	})
+	for by, want := range []int{2, 1, 1} {
+		packets := l.route(nil, table, 0, Outgoing{Limited: true, Iface: by})
+		if len(packets) != want {
+			t.Errorf("by interface %d: %d packets, want %d", by, len(packets), want)
+		}
+		for _, p := range packets {
+			if p.to.Addr() != limitedBroadcast || p.by == nil {
+				t.Errorf("by interface %d: %+v", by, p)
+			}
+		}
+	}
+}
+
 func TestUnicastReachesTheOneAddressed(t *testing.T) {
 	port := freePort(t)
 	alice, bob := openTestLink(t, port, MaxDatagram), openTestLink(t, port, MaxDatagram)
@@ -199,7 +220,7 @@ func TestOneBadDestinationDoesNotLoseTheRest(t *testing.T) {
 }
 
 func TestPortTaken(t *testing.T) {
-	alone, err := listenFirst(netip.IPv4Unspecified(), 0, 0)
+	alone, err := listenUDP(net.ListenConfig{}, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +243,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestPrivatePortIsTheFirstFree(t *testing.T) {
-	alone, err := listenFirst(netip.IPv4Unspecified(), 0, 0)
+	alone, err := listenUDP(net.ListenConfig{}, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,6 +314,8 @@ func TestCloseUnblocksReadersAndWriters(t *testing.T) {
 func TestFollowsInterfaces(t *testing.T) {
 	lo, eth := testLoopback(), testDevice(2, "eth0", ethernet, "10.77.0.5/24")
 	var devices atomic.Pointer[[]device]
+	var asleep atomic.Int64
+	asleep.Store(int64(time.Hour)) // before we were there
 	devices.Store(&[]device{lo})
 	announcer := make(chan chan<- struct{}, 1)
 	l, err := open(Config{Port: freePort(t), RecvBuffer: 512}, host{
@@ -302,6 +325,7 @@ func TestFollowsInterfaces(t *testing.T) {
 			announcer <- events
 			<-ctx.Done()
 		},
+		asleep: func() time.Duration { return time.Duration(asleep.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -323,5 +347,17 @@ func TestFollowsInterfaces(t *testing.T) {
 	}
 	if changed, err := l.refresh(); changed || err != nil {
 		t.Errorf("nothing happened, yet changed %t, %v", changed, err)
+	}
+	devices.Store(&[]device{lo})
+	if changed, err := l.refresh(); !changed || err != nil || l.Interfaces()[0].Used {
+		t.Errorf("lo stands in for a network that went: %+v, changed %t, %v", l.Interfaces(), changed, err)
+	}
+	asleep.Add(int64(napNoticed / 2))
+	if changed, _ := l.refresh(); changed || l.Slept() != 0 {
+		t.Errorf("a busy moment counts as sleep: changed %t, slept %v", changed, l.Slept())
+	}
+	asleep.Add(int64(time.Minute))
+	if changed, _ := l.refresh(); !changed || l.Slept() != time.Minute {
+		t.Errorf("after a minute of sleep changed %t, slept %v", changed, l.Slept())
 	}
 }

@@ -26,7 +26,7 @@ func testGateway(addr, mac string) map[string]gateway {
 
 func networksOf(t *testing.T, g *generations, devices []device, gateways map[string]gateway) []NetworkID {
 	t.Helper()
-	ifaces, err := choose(devices, []string{"eth0"})
+	ifaces, err := choose(devices, nil, []string{"eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestNetworkIDs(t *testing.T) {
 	cafeID, _ := gatewayID(&i, cafeGateway["eth0"])
 	generation := func(n byte) NetworkID { return NetworkID(bytes.Repeat([]byte{n}, 16)) }
 
-	g := newGenerations(&counting{})
+	g := newGenerations("", &counting{})
 	steps := []struct {
 		what     string
 		device   device
@@ -97,5 +97,21 @@ func TestGatewayIDTellsSubnetsApart(t *testing.T) {
 	}
 	if a == c {
 		t.Error("two subnets have the same gateway id")
+	}
+}
+
+// A restarted process knows the network again as long as the system and the link are the same.
+func TestGenerationOutlivesTheProcess(t *testing.T) {
+	of := func(boot string, downs uint64) NetworkID {
+		d := testDevice(2, "eth0", ethernet, "192.168.1.20/24")
+		d.carrierDowns = downs
+		return networksOf(t, newGenerations(boot, &counting{}), []device{d}, nil)[0]
+	}
+	first := of("a", 0)
+	if of("a", 0) != first {
+		t.Error("the next process does not know the network again")
+	}
+	if of("b", 0) == first || of("a", 1) == first {
+		t.Error("another run of the system or of the link is the same network")
 	}
 }

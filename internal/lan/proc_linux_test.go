@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"bcast/internal/fuzztest"
 )
 
 const arpTable = `IP address       HW type     Flags       HW address            Mask     Device
@@ -91,7 +93,9 @@ func FuzzParseARP(f *testing.F) {
 	f.Add("192.0.2.1 0x1 0x2 02:fc:00:00:00:05 * eth0")
 	f.Add("::1 0x1 0x2 zz * eth0\n\n1.2.3.4 1 -1 0 0 0\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		table, err := parseARP(strings.NewReader(text))
+		var table []Neighbour
+		var err error
+		fuzztest.Within(t, len(text), 64, 16<<10, func() { table, err = parseARP(strings.NewReader(text)) })
 		if err != nil {
 			return
 		}
@@ -108,7 +112,9 @@ func FuzzParseDefaultRoutes(f *testing.F) {
 	f.Add("eth0 00000000 010200C0 0003 0 0 0 00000000 0 0 0")
 	f.Add("eth0 00000000 1FFFFFFFF 0003 0 0 -1 00000000")
 	f.Fuzz(func(t *testing.T, text string) {
-		gateways, err := parseDefaultRoutes(strings.NewReader(text))
+		var gateways map[string]netip.Addr
+		var err error
+		fuzztest.Within(t, len(text), 64, 16<<10, func() { gateways, err = parseDefaultRoutes(strings.NewReader(text)) })
 		if err != nil {
 			return
 		}

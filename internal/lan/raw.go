@@ -75,7 +75,13 @@ func OpenRaw(cfg RawConfig) (*Raw, error) {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
 	growQueue(conn)
-	r.conn, r.sender, r.source = conn, newSender(p), newSource(p, cfg.Buffer, 1)
+	var err2 error
+	r.conn = conn
+	r.sender, err = newSender(p)
+	r.source, err2 = newSource(p, cfg.Buffer, 1)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, errors.Join(fmt.Errorf("open socket: %w", err), conn.Close())
+	}
 	return r, nil
 }
 
@@ -120,7 +126,7 @@ func (r *Raw) describe(d Datagram, ifaces []Interface, now time.Time) RawDatagra
 func cameBy(ifaces []Interface, name string, d Datagram) bool {
 	only := slices.Clone(ifaces)
 	for n := range only {
-		only[n].Used = only[n].Name == name
+		only[n].Used, only[n].Four = only[n].Name == name, true
 	}
 	return newTable(only).arrival(&d) != nil
 }
@@ -138,7 +144,7 @@ func (r *Raw) SendTo(data []byte, to netip.AddrPort, iface string) error {
 		if err != nil {
 			return fmt.Errorf("send to %s: %w", to, err)
 		}
-		i.Used = true
+		i.Used, i.Four, i.Six = true, true, false
 		if p.by = newTable([]Interface{i}).egressTo(i.Index, to.Addr()); p.by == nil {
 			return fmt.Errorf("send to %s: interface %s has no IPv4 address", to, iface)
 		}

@@ -5,6 +5,7 @@ type reader struct {
 	link    *Link
 	source  *source
 	shared  bool
+	lost    uint32 // of source, as counted last
 	store   []Datagram
 	waiting []Datagram // part of store not yet handed up
 }
@@ -40,6 +41,10 @@ func (r *reader) refill() error {
 	got, err := r.source.read(r.store[:0])
 	if err != nil {
 		return err
+	}
+	if lost := r.source.lost - r.lost; lost > 0 {
+		r.link.drops[dropRecvQueueFull].Add(uint64(lost))
+		r.lost = r.source.lost
 	}
 	t := r.link.table.Load()
 	r.store, r.waiting = got, got[:0]

@@ -6,23 +6,22 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"golang.org/x/net/ipv4"
 )
 
 // source reads one datagram at a time into a buffer that takes the longest, and cuts it itself: here no system call
 // tells how long a datagram was that did not fit.
 type source struct {
-	conn *ipv4.PacketConn
+	conn *socket
 	data []byte
 	keep int
+	lost uint32 // always 0: nobody tells
 }
 
 // cutBy names who cuts a datagram that is too long.
 const cutBy = "bcast"
 
-func newSource(conn *ipv4.PacketConn, buffer, _ int) *source {
-	return &source{conn: conn, data: make([]byte, MaxDatagram), keep: buffer}
+func newSource(conn *socket, buffer, _ int) (*source, error) {
+	return &source{conn: conn, data: make([]byte, MaxDatagram), keep: buffer}, nil
 }
 
 // read blocks for one datagram and appends it. Data is valid until the next read.

@@ -7,31 +7,56 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
-
-	"golang.org/x/net/ipv4"
 )
 
 // queueWanted is the receive queue to ask for: at full speed a 16 MiB queue holds some 100 ms of traffic, the time a
 // busy machine may take to get round to us.
 const queueWanted = 16 << 20
 
-// controlFlags is what each datagram received is to tell beside its bytes.
-const controlFlags = ipv4.FlagInterface | ipv4.FlagDst | ipv4.FlagTTL
-
 // listenShared binds addr together with others who share it. Package net itself allows broadcasts on every UDP socket.
 func listenShared(addr netip.AddrPort) (*net.UDPConn, error) {
 	return listenUDP(net.ListenConfig{Control: shareAddress}, addr)
 }
 
-// listenFirst binds the first free port from first to last for this process alone.
-func listenFirst(addr netip.Addr, first, last int) (*net.UDPConn, error) {
-	for port := first; port <= last; port++ {
-		conn, err := listenUDP(net.ListenConfig{}, netip.AddrPortFrom(addr, uint16(port)))
+// anyPortTries is how often a port that the system chose for UDP may turn out to be taken for TCP.
+const anyPortTries = 16
+
+// listenFirst binds the first port from first to last that is free for both UDP and TCP, for this process alone.
+func listenFirst(addr netip.Addr, first, last int) (*net.UDPConn, *net.TCPListener, error) {
+	tries := last - first + 1
+	if first == 0 {
+		tries = anyPortTries
+	}
+	for n := range tries {
+		port := 0
+		if first != 0 {
+			port = first + n
+		}
+		conn, listener, err := listenBoth(netip.AddrPortFrom(addr, uint16(port)))
 		if _, taken := errors.AsType[*PortTakenError](err); !taken {
-			return conn, err
+			return conn, listener, err
 		}
 	}
-	return nil, &PortTakenError{Port: first, Last: last}
+	return nil, nil, &PortTakenError{Port: first, Last: last}
+}
+
+// listenBoth binds one port for UDP and, under the same number, for TCP.
+func listenBoth(addr netip.AddrPort) (*net.UDPConn, *net.TCPListener, error) {
+	conn, err := listenUDP(net.ListenConfig{Control: beforeBind}, addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	both := conn.LocalAddr().(*net.UDPAddr)
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: both.IP, Port: both.Port})
+	switch {
+	case err == nil:
+		return conn, listener, nil
+	case portTaken(err):
+		err = &PortTakenError{Port: both.Port}
+	default:
+		err = fmt.Errorf("bind TCP %v: %w", both, plain(err))
+	}
+	return nil, nil, errors.Join(err, conn.Close())
 }
 
 func listenUDP(lc net.ListenConfig, addr netip.AddrPort) (*net.UDPConn, error) {

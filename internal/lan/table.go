@@ -20,9 +20,11 @@ type table struct {
 type egress struct {
 	iface     int
 	prefix    netip.Prefix
-	broadcast netip.Addr // invalid if an earlier egress broadcasts to the same subnet
-	control   *ipv4.ControlMessage
-	oob       []byte // control as the system call takes it
+	broadcast netip.Addr // invalid if an earlier egress broadcasts to the same subnet; of IPv6 a group
+	limited   netip.Addr // 255.255.255.255 for the first address of an interface, else invalid; of IPv6 the group
+	mtu       int
+	control   *ipv4.ControlMessage // of IPv4
+	oob       []byte               // control as the system call takes it
 }
 
 func newTable(ifaces []Interface) *table {
@@ -30,7 +32,12 @@ func newTable(ifaces []Interface) *table {
 	for n := range ifaces {
 		if i := &ifaces[n]; i.Used {
 			t.used[i.Index] = i
-			t.egresses = append(t.egresses, egressesOf(i)...)
+			if i.Four {
+				t.egresses = append(t.egresses, egressesOf(i)...)
+			}
+			if i.Six {
+				t.egresses = append(t.egresses, egress6(i))
+			}
 		}
 	}
 	return t
@@ -39,8 +46,11 @@ func newTable(ifaces []Interface) *table {
 func egressesOf(i *Interface) []egress {
 	left := slices.Clone(i.Broadcast)
 	var egresses []egress
-	for _, prefix := range i.Addrs {
-		e := egress{iface: i.Index, prefix: prefix}
+	for n, prefix := range i.Addrs {
+		e := egress{iface: i.Index, prefix: prefix, mtu: i.MTU}
+		if n == 0 {
+			e.limited = limitedBroadcast
+		}
 		e.control = &ipv4.ControlMessage{IfIndex: i.Index, Src: net.IP(prefix.Addr().AsSlice())}
 		e.oob = e.control.Marshal()
 		b, ok := directedBroadcast(prefix)
@@ -61,7 +71,7 @@ func (t *table) egressTo(iface int, to netip.Addr) *egress {
 	var first *egress
 	for n := range t.egresses {
 		e := &t.egresses[n]
-		if e.iface != iface {
+		if e.iface != iface || e.six() != to.Is6() {
 			continue
 		}
 		if e.prefix.Contains(to) {
@@ -81,6 +91,12 @@ func (t *table) admit(d *Datagram, shared bool) bool {
 		return false
 	}
 	d.Iface = i.Index
+	if d.From.Addr().Is6() {
+		d.OnLink = d.From.Addr().IsLinkLocalUnicast()
+		d.Broadcast = shared && (d.To == groupAll || d.To == groupWithout)
+		d.From = netip.AddrPortFrom(d.From.Addr().WithZone(i.Name), d.From.Port())
+		return true
+	}
 	d.OnLink = i.onLink(d.From.Addr())
 	d.Broadcast = shared &&
 		(!d.To.IsValid() || d.To == limitedBroadcast || slices.Contains(i.Broadcast, d.To))
@@ -92,6 +108,15 @@ func (t *table) admit(d *Datagram, shared bool) bool {
 // the address. Where the operating system names no interface, the addresses decide.
 func (t *table) arrival(d *Datagram) *Interface {
 	i := t.used[d.Iface]
+	if d.From.Addr().Is6() {
+		if i == nil || !i.Six {
+			return nil
+		}
+		return i
+	}
+	if i != nil && !i.Four {
+		return nil
+	}
 	if i != nil && !i.Loopback {
 		return i
 	}

@@ -14,7 +14,7 @@ func testTable(t *testing.T) *table {
 		testDevice(2, "eth0", ethernet, "10.77.0.5/24", "10.78.0.5/24", "10.77.0.6/24"),
 		testDevice(3, "wlan0", ethernet, "192.168.1.9/24"),
 		testDevice(4, "tun0", 0, "10.8.0.2/24"),
-	}, nil)
+	}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestAdmit(t *testing.T) {
 // With lo in use beside a network, what this host sends to its own address of the network counts there.
 func TestAdmitWithLoopbackInUse(t *testing.T) {
 	devices := []device{testLoopback(), testDevice(2, "eth0", ethernet, "10.77.0.5/24")}
-	ifaces, err := choose(devices, []string{"lo", "eth0"})
+	ifaces, err := choose(devices, nil, []string{"lo", "eth0"})
 	if err != nil {
 		t.Fatal(err)
 	}

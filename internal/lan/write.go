@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 )
 
 // packet is one datagram on its way out of one interface.
@@ -12,6 +13,7 @@ type packet struct {
 	to   netip.AddrPort
 	by   *egress // nil: the routing table chooses
 	of   int     // index of the Outgoing
+	rest int     // how many that follow belong with it
 }
 
 // Write sends ms from the private socket and returns how many of them left, by at least one interface. What cannot be
@@ -28,7 +30,7 @@ func (l *Link) Write(ms []Outgoing) (int, error) {
 			l.drops.add(dropSendNoRoute)
 		}
 	}
-	err := l.sender.send(packets, func(p *packet, err error) {
+	err := l.send(packets, func(p *packet, err error) {
 		if err != nil {
 			l.drops.add(sendDrop(err))
 			return
@@ -47,22 +49,43 @@ func (l *Link) Write(ms []Outgoing) (int, error) {
 	return sent, nil
 }
 
+// send has each packet leave by the socket of its family.
+func (l *Link) send(packets []packet, done func(p *packet, err error)) error {
+	six := slices.ContainsFunc(packets, func(p packet) bool { return p.to.Addr().Is6() })
+	if !six {
+		return l.sender.send(packets, done)
+	}
+	var families [2][]packet
+	for _, p := range packets {
+		n := 0
+		if p.to.Addr().Is6() {
+			n = 1
+		}
+		families[n] = append(families[n], p)
+	}
+	return errors.Join(l.sender.send(families[0], done), l.sender6.send(families[1], done))
+}
+
 // route appends the packets that m takes: one to an address, one per subnet for a broadcast, none if no
 // interface in use leads there.
 func (l *Link) route(packets []packet, t *table, of int, m Outgoing) []packet {
 	if m.To.IsValid() {
 		to := netip.AddrPortFrom(m.To.Addr().Unmap(), m.To.Port())
 		e := t.egressTo(m.Iface, to.Addr())
-		if !to.Addr().Is4() || m.Iface != 0 && e == nil {
+		if e == nil && (m.Iface != 0 || to.Addr().Is6()) {
 			return packets
 		}
-		return append(packets, packet{data: m.Data, to: to, by: e, of: of})
+		return append(packets, packet{data: m.Data, to: to, by: e, of: of, rest: m.Rest})
 	}
 	for n := range t.egresses {
 		e := &t.egresses[n]
-		if e.broadcast.IsValid() && (m.Iface == 0 || m.Iface == e.iface) {
-			to := netip.AddrPortFrom(e.broadcast, uint16(l.port))
-			packets = append(packets, packet{data: m.Data, to: to, by: e, of: of})
+		address := e.broadcast
+		if m.Limited {
+			address = e.limited
+		}
+		if address.IsValid() && m.Six == e.six() && (m.Iface == 0 || m.Iface == e.iface) {
+			to := netip.AddrPortFrom(address, uint16(l.port))
+			packets = append(packets, packet{data: m.Data, to: to, by: e, of: of, rest: m.Rest})
 		}
 	}
 	return packets

@@ -11,9 +11,9 @@ import (
 
 // sender sends packets one by one. Where the operating system takes no interface with a datagram, the routing table
 // finds it by the subnet of the destination.
-type sender struct{ conn *ipv4.PacketConn }
+type sender struct{ conn *socket }
 
-func newSender(conn *ipv4.PacketConn) *sender { return &sender{conn: conn} }
+func newSender(conn *socket) (*sender, error) { return &sender{conn: conn}, nil }
 
 // send tells done what became of each packet. It gives up only if the socket is closed.
 func (s *sender) send(packets []packet, done func(p *packet, err error)) error {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,15 +18,18 @@ import (
 	"bcast/discovery"
 	"bcast/identity"
 	"bcast/internal/engine"
+	_ "bcast/internal/fuzztest" // collects less
 	"bcast/internal/history"
 	"bcast/internal/node"
 	"bcast/internal/record"
+	"bcast/internal/wire"
 )
 
 // segment is a wire in memory: what one link broadcasts all hear, the sender included.
 type segment struct {
-	mu    sync.Mutex
-	links []*link
+	mu       sync.Mutex
+	links    []*link
+	conduits *conduits // nil: no streams
 }
 
 // link is one host's place on a segment.
@@ -35,9 +39,18 @@ type link struct {
 	inbox   chan engine.Datagram
 	changed chan struct{}
 	closed  chan struct{}
+	off     bool // nothing goes in or out
+	slept   atomic.Int64
 }
 
 const privatePort = 27475
+
+// unplug takes the cable of a host out, or puts it back.
+func (s *segment) unplug(host int, out bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links[host].off = out
+}
 
 func (s *segment) plug(host byte) *link {
 	l := &link{
@@ -67,7 +80,7 @@ func (l *link) Write(sends []engine.Send) {
 	defer l.seg.mu.Unlock()
 	for _, s := range sends {
 		for _, to := range l.seg.links {
-			if s.To.IsValid() && s.To != to.addr {
+			if s.To.IsValid() && s.To != to.addr || to.off || l.off {
 				continue
 			}
 			to.inbox <- engine.Datagram{
@@ -84,7 +97,9 @@ func (l *link) Interfaces() []engine.Interface {
 	}}
 }
 
+func (l *link) Waiting() bool            { return len(l.inbox) > 0 }
 func (l *link) Changed() <-chan struct{} { return l.changed }
+func (l *link) Slept() time.Duration     { return time.Duration(l.slept.Load()) }
 func (l *link) Close() error             { close(l.closed); return nil }
 
 // host is a node and what it was told.
@@ -100,7 +115,19 @@ func (h *host) saw(match func(engine.Event) bool) bool {
 	return slices.ContainsFunc(h.events, match)
 }
 
+type nodeCounters = node.Counters
+
 func start(t *testing.T, s *segment, n byte) *host {
+	t.Helper()
+	return startOn(t, s, n, history.NewMemory())
+}
+
+func startOn(t *testing.T, s *segment, n byte, store node.Store) *host {
+	t.Helper()
+	return startWith(t, s, n, store, identity.PublicKey.Verify)
+}
+
+func startWith(t *testing.T, s *segment, n byte, store node.Store, verify record.Verifier) *host {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{n})
 	key, err := identity.NewKey(random)
@@ -108,20 +135,25 @@ func start(t *testing.T, s *segment, n byte) *host {
 		t.Fatal(err)
 	}
 	h := &host{}
-	h.Node, err = node.Start(node.Config{
+	l := s.plug(n)
+	cfg := node.Config{
 		Engine: engine.Config{
 			Key: key, Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick([]byte{'a' + n}),
 			RecvBuffer: 65535, UnicastPort: privatePort, Random: random, Timing: rand.New(random),
-			Verify: identity.PublicKey.Verify,
+			Verify: verify,
 		},
-		Link: s.plug(n), Store: history.NewMemory(), Log: slog.New(slog.DiscardHandler),
+		Link: l, Store: store, Log: slog.New(slog.DiscardHandler),
 		OnEvent: func(_ engine.Now, _ *engine.Engine, e engine.Event) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.events = append(h.events, e)
 		},
-	})
-	if err != nil {
+	}
+	if s.conduits != nil {
+		cfg.Engine.StreamPort = privatePort
+		cfg.Pipe = s.conduits.plug(l.addr.Addr(), key.Public())
+	}
+	if h.Node, err = node.Start(cfg); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -138,7 +170,8 @@ func (h *host) do(t *testing.T, c engine.Command) engine.Reply {
 
 func posted(text string) func(engine.Event) bool {
 	return func(e engine.Event) bool {
-		return e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Posted && e.Chat.Post.Text == text
+		return e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Posted &&
+			slices.ContainsFunc(e.Chat.Posts, func(p record.Post) bool { return p.Text == text })
 	}
 }
 
@@ -175,6 +208,33 @@ func TestPostReachesTheOthersScreens(t *testing.T) {
 			t.Error("a goodbye was not noticed")
 		}
 		a.Close()
+	})
+}
+
+// A host that wakes up says at once that it is there, and gives the others time to say so.
+func TestWakingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seg := &segment{}
+		a, b := start(t, seg, 1), start(t, seg, 2)
+		defer b.Close()
+		defer a.Close()
+		time.Sleep(10 * time.Second)
+		sent := func() (hellos uint64) {
+			a.View(context.Background(), func(_ engine.Now, _ *engine.Engine, c node.Counters) { hellos = c.Sent[wire.TypeHello] })
+			return hellos
+		}
+		before := sent()
+		seg.links[0].slept.Store(int64(time.Hour))
+		seg.links[0].changed <- struct{}{}
+		time.Sleep(50 * time.Millisecond)
+		if after := sent(); after < before+2 {
+			t.Errorf("%d hellos within 50 ms of waking up", after-before)
+		}
+		time.Sleep(10 * time.Second)
+		lost := func(e engine.Event) bool { return e.Kind == engine.PeerEvent && e.Peer.Status != discovery.Here }
+		if a.saw(lost) || b.saw(lost) {
+			t.Error("the one who slept, or the other, was taken for gone")
+		}
 	})
 }
 

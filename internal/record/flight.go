@@ -101,33 +101,48 @@ func signedBytes(r root, count int) []byte {
 type Draft struct {
 	Header Header
 	Body   []byte
+
+	header []byte // once it is named, encoded
+	leaf   leaf
+}
+
+// Name completes the header and tells the id that the record will have, so that another of the same flight can follow
+// it. What is changed later does not count.
+func (d *Draft) Name(room RoomID) ID {
+	if d.header == nil {
+		d.Header.BodyLength = uint16(len(d.Body))
+		d.Header.BodyHash = sha256.Sum256(d.Body)
+		d.header = d.Header.Append(nil)
+		d.leaf = leafOf(room, d.header)
+	}
+	return ID(d.leaf[:len(ID{})])
 }
 
 // Sign makes a flight of the drafts under one signature of key, which must be the author of all. There are 1 to
 // MaxFlight drafts.
 func Sign(key *identity.Key, room RoomID, drafts []Draft) []*Record {
-	headers := make([][]byte, len(drafts))
 	leaves := make([]leaf, len(drafts))
 	for i := range drafts {
-		d := &drafts[i]
-		d.Header.BodyLength = uint16(len(d.Body))
-		d.Header.BodyHash = sha256.Sum256(d.Body)
-		headers[i] = d.Header.Append(nil)
-		leaves[i] = leafOf(room, headers[i])
+		drafts[i].Name(room)
+		leaves[i] = drafts[i].leaf
 	}
 	top, paths := treeOf(leaves)
-	sig := key.Sign(signedBytes(top, len(drafts)))
+	signed := signedBytes(top, len(drafts))
+	sig := key.Sign(signed)
 	records := make([]*Record, len(drafts))
-	for i, d := range drafts {
-		b := []byte{byte(i), byte(len(drafts))}
+	for i := range drafts {
+		d := &drafts[i]
+		b := make([]byte, 0, 2+len(paths[i])*len(node{})+len(sig)+len(d.header)+len(d.Body))
+		b = append(b, byte(i), byte(len(drafts)))
 		for _, n := range paths[i] {
 			b = append(b, n[:]...)
 		}
-		b = append(append(b, sig...), headers[i]...)
-		records[i] = &Record{
-			Header: d.Header, ID: ID(leaves[i][:len(ID{})]), Body: d.Body,
-			bytes: append(b, d.Body...), signed: signedBytes(top, len(drafts)), sig: sig,
+		b = append(append(append(b, sig...), d.header...), d.Body...)
+		r := &Record{
+			Header: d.Header, ID: d.Name(room), Body: b[len(b)-len(d.Body):], bytes: b, signed: signed, sig: sig,
 		}
+		r.kinds, r.plain = kindsOf(r.Body)
+		records[i] = r
 	}
 	return records
 }

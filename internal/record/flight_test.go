@@ -155,7 +155,7 @@ func TestProofBindsIndexCountAndRoom(t *testing.T) {
 }
 
 // Every byte of a record counts: whichever changes, it is refused or names something else that nobody signed.
-func TestNoByteIsFree(t *testing.T) {
+func TestADV_23_Every_byte_of_a_record_is_signed(t *testing.T) {
 	key := testKey(t, 7)
 	for _, n := range []int{1, 3} {
 		r := Sign(key, testRoom, drafts(key, n))[n-1]

@@ -19,9 +19,7 @@ func FuzzRecord(f *testing.F) {
 		before := bytes.Clone(b)
 		var r *Record
 		var err error
-		if got := fuzztest.Allocated(func() { r, err = Parse(lobby, b) }); got > 8*len(b)+4<<10 {
-			t.Errorf("%d bytes taken for %d", got, len(b))
-		}
+		fuzztest.Within(t, len(b), 8, 4<<10, func() { r, err = Parse(lobby, b) })
 		head, rest, headErr := ParseHeadPrefix(lobby, b)
 		if !bytes.Equal(b, before) {
 			t.Fatal("the input was changed")
@@ -57,8 +55,20 @@ func FuzzPosts(f *testing.F) {
 		}
 		var posts []Post
 		var err error
-		if got := fuzztest.Allocated(func() { posts, err = DecodePosts(b) }); got > 8*len(b)+32<<10 {
-			t.Errorf("%d bytes taken for %d", got, len(b))
+		fuzztest.Within(t, len(b), 8, 32<<10, func() { posts, err = DecodePosts(b) })
+		if plain, ok := decodePlain(b, string(b), false); ok {
+			if any, err := decodeAny(b); err != nil || !reflect.DeepEqual(plain, any) {
+				t.Errorf("%x: plainly %+v, else %+v, %v", b, plain, any, err)
+			}
+		}
+		if kinds, ok := kindsOf(b); ok {
+			for _, p := range posts {
+				kinds &^= 1 << p.Kind
+				ok = ok && p.Kind != 0 && p.Target == (Ref{}) && p.Nick == "" && p.Data == nil
+			}
+			if !ok || err != nil || kinds != 0 {
+				t.Errorf("%x: called plain, kinds left %b: %+v, %v", b, kinds, posts, err)
+			}
 		}
 		if err != nil {
 			return
@@ -69,6 +79,20 @@ func FuzzPosts(f *testing.F) {
 		}
 		if back, err := DecodePosts(again); err != nil || !reflect.DeepEqual(back, posts) {
 			t.Errorf("%+v comes back as %+v, %v", posts, back, err)
+		}
+	})
+}
+
+func FuzzOffer(f *testing.F) {
+	f.Add(AppendOffer(nil, Offer{Hash: [32]byte{1}, Size: 2_100_000, Name: "photo.jpg"}))
+	f.Add(AppendOffer(nil, Offer{Size: MaxOfferSize, Flags: 255, Name: "\u202e"}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		o, err := ParseOffer(b)
+		if err != nil {
+			return
+		}
+		if again := AppendOffer(nil, o); !bytes.Equal(again, b) || o.Size < 0 || o.Size > MaxOfferSize || o.Name == "" {
+			t.Errorf("%x is %+v, and that %x", b, o, again)
 		}
 	})
 }

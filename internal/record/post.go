@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -72,9 +73,10 @@ func ParseRef(s string) (Ref, error) {
 // Post is one thing said.
 type Post struct {
 	Kind   Kind
-	Text   string        // text, action, reply, edit, topic; the reaction
+	Text   string        // text, action, reply, edit, topic, offer; the reaction; of a rekey, who is shut out
 	Target Ref           // reply, edit, delete, reaction
 	Nick   identity.Nick // join, nick
+	Data   []byte        // rekey: the new secret, sealed to each member; offer: see Offer
 }
 
 // wirePost is a post's CBOR: a map with small integer keys, of which unknown ones are ignored.
@@ -83,6 +85,7 @@ type wirePost struct {
 	Text   string          `cbor:"1,keyasint,omitempty"`
 	Target cbor.ByteString `cbor:"2,keyasint,omitempty"` // a []byte would take a list of numbers too
 	Nick   string          `cbor:"3,keyasint,omitempty"`
+	Data   cbor.ByteString `cbor:"4,keyasint,omitempty"`
 }
 
 // RFC 8949, 4.2.1: the shortest form of everything, keys sorted, nothing of indefinite length.
@@ -106,14 +109,10 @@ func EncodePosts(posts []Post) ([]byte, error) {
 	if len(posts) == 0 || len(posts) > MaxPosts {
 		return nil, fmt.Errorf("body: %d posts, want 1 to %d", len(posts), MaxPosts)
 	}
-	all := make([]wirePost, len(posts))
-	for i, p := range posts {
-		all[i] = wirePost{Kind: uint64(p.Kind), Text: p.Text, Nick: string(p.Nick)}
-		if p.Target != (Ref{}) {
-			all[i].Target = cbor.ByteString(binary.BigEndian.AppendUint16(p.Target.Record[:], p.Target.Index))
-		}
+	if b, ok := encodePlain(posts); ok {
+		return b, nil
 	}
-	b, err := cborEncoding.Marshal(all)
+	b, err := encodeAny(posts)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
@@ -123,9 +122,87 @@ func EncodePosts(posts []Post) ([]byte, error) {
 	return b, nil
 }
 
+func encodeAny(posts []Post) ([]byte, error) {
+	all := make([]wirePost, len(posts))
+	for i, p := range posts {
+		all[i] = wirePost{Kind: uint64(p.Kind), Text: p.Text, Nick: string(p.Nick), Data: cbor.ByteString(p.Data)}
+		if p.Target != (Ref{}) {
+			all[i].Target = cbor.ByteString(binary.BigEndian.AppendUint16(p.Target.Record[:], p.Target.Index))
+		}
+	}
+	return cborEncoding.Marshal(all)
+}
+
+// Overhead is what a record in a flight of the largest size takes beside its body, with so many parents.
+func Overhead(parents int) int {
+	return 2 + 6*len(node{}) + identity.SignatureSize + headerSize + parents*len(ID{})
+}
+
+// Pack divides posts, in their order, into as few bodies as go: the first of at most that many bytes, the rest each of
+// at most rest bytes, unless a single post is longer.
+func Pack(posts []Post, first, rest int) [][]Post {
+	var packs [][]Post
+	from, used, size := 0, 0, first
+	for i := range posts {
+		n := posts[i].size()
+		if i > from && (used+n > size || i-from == MaxPosts) {
+			packs = append(packs, posts[from:i])
+			from, size = i, rest
+		}
+		if i == from {
+			used = 2 // the head of the list
+		}
+		used += n
+	}
+	return append(packs, posts[from:])
+}
+
+// size is how many bytes a post takes in a body.
+func (p *Post) size() int {
+	n := 3 // the map, and its kind if it is one of ours
+	if p.Kind > 23 {
+		n++
+	}
+	for _, length := range [...]int{len(p.Text), len(p.Nick), len(p.Data)} {
+		switch { // a key, and the head of a string
+		case length > 255:
+			n += 4 + length
+		case length > 23:
+			n += 3 + length
+		case length > 0:
+			n += 2 + length
+		}
+	}
+	if p.Target != (Ref{}) {
+		n += 2 + len(ID{}) + 2
+	}
+	return n
+}
+
 // DecodePosts reads a body. A body that does not parse is its author's fault and no reason to lose the record: it
 // shows nothing.
 func DecodePosts(body []byte) ([]Post, error) {
+	if posts, ok := decodePlain(body, string(body), false); ok {
+		return posts, nil
+	}
+	return decodeAny(body)
+}
+
+// Posts is what DecodePosts reads of the body. Texts may be the memory of the body itself: it is immutable, and at full
+// speed a copy of it would cost as much as all else.
+func (r *Record) Posts() ([]Post, error) {
+	if r.plain {
+		posts, _ := decodePlain(r.Body, unsafe.String(unsafe.SliceData(r.Body), len(r.Body)), true)
+		return posts, nil
+	}
+	return decodeAny(r.Body)
+}
+
+// PlainKinds are the kinds of the posts in the body, a bit each, if all have but a kind and a text, as most have; of
+// others Posts tells more.
+func (r *Record) PlainKinds() (kinds uint32, ok bool) { return r.kinds, r.plain }
+
+func decodeAny(body []byte) ([]Post, error) {
 	var all []wirePost
 	if err := cborDecoding.Unmarshal(body, &all); err != nil {
 		return nil, fmt.Errorf("body: %w", err)
@@ -146,6 +223,9 @@ func DecodePosts(body []byte) ([]Post, error) {
 
 func (p wirePost) post() (Post, error) {
 	post := Post{Kind: Kind(p.Kind), Text: p.Text}
+	if len(p.Data) > 0 {
+		post.Data = []byte(p.Data)
+	}
 	if p.Kind == 0 || p.Kind > 127 {
 		return post, fmt.Errorf("body: post kind %d", p.Kind)
 	}

@@ -140,3 +140,123 @@ func TestKindNames(t *testing.T) {
 		}
 	}
 }
+
+// Packed posts come in their order, and a body takes no more than was allowed unless one post alone is longer.
+func TestPack(t *testing.T) {
+	posts := append(make64(), Post{Kind: KindText, Text: strings.Repeat("y", 1000)}, Post{Kind: KindJoin, Nick: "alice"},
+		Post{Kind: KindReply, Text: "yes", Target: Ref{Record: ID{1}, Index: 2}}, Post{Kind: KindRekey, Data: []byte{1, 2}})
+	posts = append(posts, make64()...)
+	for _, size := range []int{1, 100, 300, 1100, 1 << 14} {
+		var all []Post
+		for i, pack := range Pack(posts, size/2, size) {
+			body, err := EncodePosts(pack)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if allowed := []int{size / 2, size}[min(i, 1)]; len(body) > allowed && len(pack) > 1 {
+				t.Errorf("%d posts take %d bytes of %d", len(pack), len(body), allowed)
+			}
+			all = append(all, pack...)
+		}
+		if !reflect.DeepEqual(all, posts) {
+			t.Errorf("size %d: %d posts come back, not the %d in their order", size, len(all), len(posts))
+		}
+	}
+	for i := range posts {
+		if body, err := EncodePosts(posts[i : i+1]); err != nil || posts[i].size() != len(body)-1 {
+			t.Errorf("%+v takes %d bytes, said to be %d: %v", posts[i], len(body)-1, posts[i].size(), err)
+		}
+	}
+	if packs := Pack(make64(), 1<<14, 1<<14); len(packs) != 1 {
+		t.Errorf("%d packs of what fits one", len(packs))
+	}
+}
+
+// What is said most is read without reflection, whatever its length.
+func TestPlainPostsAreReadPlainly(t *testing.T) {
+	for _, size := range []int{1, 23, 24, 255, 256, MaxText} {
+		for _, n := range []int{1, 23, 24, MaxPosts} {
+			posts := make([]Post, n)
+			for i := range posts {
+				posts[i] = Post{Kind: KindText, Text: strings.Repeat("x", size)}
+			}
+			body, err := EncodePosts(posts)
+			if err != nil {
+				continue // too long together
+			}
+			if got, ok := decodePlain(body, string(body), false); !ok || !reflect.DeepEqual(got, posts) {
+				t.Errorf("%d posts of %d bytes: %t", n, size, ok)
+			}
+		}
+	}
+	for _, refused := range []string{"", "80", "81a2000101", "81a200010160", "81a2000101617a00", "81a200010161ff", "81a20018180161 7a",
+		"81a2000101 78017a", "81a201617a0001", "9801a2000101617a"} {
+		if got, ok := decodePlain(unhex(t, refused), string(unhex(t, refused)), false); ok {
+			t.Errorf("%s: %+v", refused, got)
+		}
+	}
+}
+
+// What is encoded without reflection has the same bytes as what is encoded with it.
+func TestPlainPostsAreEncodedAlike(t *testing.T) {
+	var posts []Post
+	for _, size := range []int{1, 23, 24, 255, 256, 300} {
+		for _, kind := range []Kind{KindText, KindAction, 0x17} {
+			posts = append(posts, Post{Kind: kind, Text: strings.Repeat("ü", (size+1)/2)[:size]})
+		}
+	}
+	posts = append(posts, posts...) // more than 23
+	for n := 1; n <= len(posts); n++ {
+		got, ok := encodePlain(posts[:n])
+		if want, err := encodeAny(posts[:n]); !ok || err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%d posts: %x, %t, want %x, %v", n, got, ok, want, err)
+		}
+	}
+	for _, p := range []Post{
+		{Kind: 0x18, Text: "x"}, {Kind: KindText}, {Text: "x"}, {Kind: KindText, Text: "x", Nick: "al"},
+		{Kind: KindText, Text: "x", Data: []byte("x")}, {Kind: KindText, Text: "x", Target: Ref{Index: 1}},
+		{Kind: KindText, Text: strings.Repeat("x", MaxBody)},
+	} {
+		if b, ok := encodePlain([]Post{p}); ok {
+			t.Errorf("%+v is plain: %x", p.Kind, b[:10])
+		}
+	}
+}
+
+func BenchmarkEncodePosts(b *testing.B) {
+	posts := make([]Post, 4)
+	for i := range posts {
+		posts[i] = Post{Kind: KindText, Text: strings.Repeat("x", 200)}
+	}
+	for name, encode := range map[string]func([]Post) ([]byte, error){"all": EncodePosts, "reflecting": encodeAny} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := encode(posts); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecodePosts(b *testing.B) {
+	posts := make([]Post, 4)
+	for i := range posts {
+		posts[i] = Post{Kind: KindText, Text: strings.Repeat("x", 200)}
+	}
+	body, err := EncodePosts(posts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, decode := range map[string]func([]byte) ([]Post, error){"all": DecodePosts, "reflecting": decodeAny} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := decode(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

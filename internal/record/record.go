@@ -8,8 +8,11 @@ import (
 	"bcast/identity"
 )
 
-// MaxSize bounds an encoded record in bytes: proof, header and body at their largest.
-const MaxSize = 2 + 6*len(node{}) + identity.SignatureSize + headerSize + MaxParents*len(ID{}) + MaxBody
+// MaxHead bounds proof and header in bytes, MaxSize a whole record.
+const (
+	MaxHead = 2 + 6*len(node{}) + identity.SignatureSize + headerSize + MaxParents*len(ID{})
+	MaxSize = MaxHead + MaxBody
+)
 
 // Record is one record as it was received or made. It is immutable: nobody writes to it or to its slices.
 type Record struct {
@@ -20,6 +23,8 @@ type Record struct {
 	bytes  []byte // the encoding as received
 	signed []byte // what the author signed: the flight's root and count
 	sig    []byte
+	plain  bool   // Body is as decodePlain takes it, with posts of these kinds
+	kinds  uint32 // a bit each
 }
 
 // Bytes is the record as it goes over the wire and into a store: proof, header, body.
@@ -45,6 +50,7 @@ func Parse(room RoomID, b []byte) (*Record, error) {
 		return nil, errors.New("record: the body is not the one that was signed")
 	}
 	r.Body = rest
+	r.kinds, r.plain = kindsOf(rest)
 	return r, nil
 }
 
@@ -124,16 +130,4 @@ func Compare(a, b *Record) int {
 		return 1
 	}
 	return compareID(a.ID, b.ID)
-}
-
-// Span names records of a feed by their numbers, From to To inclusive.
-type Span struct {
-	Feed     Feed
-	From, To uint64
-}
-
-// Floor tells that a store holds nothing of Feed below number Low any more.
-type Floor struct {
-	Feed Feed
-	Low  uint64
 }

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -31,6 +32,8 @@ const (
 	OuterSize  = PrefixSize + NonceSize + tagSize
 	lengthSize = 2
 	Overhead   = OuterSize + lengthSize + chacha20poly1305.Overhead
+
+	datagramHint = 1408 // what a datagram takes, most of the time
 )
 
 // Secret is what makes a room: whoever has it reads the room. That of a public room follows from its name.
@@ -70,10 +73,11 @@ type NewAEAD func(key []byte) (cipher.AEAD, error)
 
 // Room holds the keys of one room in one key epoch. It is immutable and safe on many goroutines.
 type Room struct {
-	ID       [16]byte
-	tagKey   []byte
-	rangeKey []byte
-	aead     cipher.AEAD
+	ID        [16]byte
+	tagMAC    MAC
+	rangeKey  []byte
+	streamKey []byte
+	aead      cipher.AEAD
 }
 
 // Open derives the keys of a room. newAEAD is nil for XChaCha20-Poly1305; a simulator may give a cheaper one.
@@ -86,8 +90,8 @@ func Open(secret Secret, epoch uint32, newAEAD NewAEAD) (*Room, error) {
 		return nil, fmt.Errorf("room keys: %w", err)
 	}
 	return &Room{
-		ID: secret.RoomID(), tagKey: secret.derive("tag key", epoch, 32),
-		rangeKey: secret.derive("range key", epoch, 32), aead: aead,
+		ID: secret.RoomID(), tagMAC: NewMAC(secret.derive("tag key", epoch, 32)),
+		rangeKey: secret.derive("range key", epoch, 32), streamKey: secret.derive("stream key", epoch, 32), aead: aead,
 	}, nil
 }
 
@@ -96,27 +100,29 @@ func (Room) Format(f fmt.State, _ rune) { io.WriteString(f, "[redacted]") }
 
 // Outer begins a datagram: prefix, a fresh nonce from rand, and the tag of both. What is signed inside covers it.
 func (r *Room) Outer(prefix [PrefixSize]byte, rand io.Reader) ([]byte, error) {
-	b := make([]byte, PrefixSize+NonceSize, 2048)
+	b := make([]byte, PrefixSize+NonceSize, datagramHint)
 	copy(b, prefix[:])
 	if _, err := io.ReadFull(rand, b[PrefixSize:]); err != nil {
 		return nil, fmt.Errorf("draw a nonce: %w", err)
 	}
-	return append(b, r.tag(b)...), nil
+	tag := r.tagMAC.Sum(b)
+	return append(b, tag[:tagSize]...), nil
 }
 
-// Seal closes a datagram begun by Outer, padded with zeros to size bytes if it is shorter.
+// Seal closes a datagram begun by Outer, in its memory, padded with zeros to size bytes if it is shorter.
 func (r *Room) Seal(outer, inner []byte, size int) []byte {
-	plain := make([]byte, lengthSize+len(inner), max(lengthSize+len(inner), size-OuterSize-chacha20poly1305.Overhead))
+	length := max(lengthSize+len(inner), size-OuterSize-chacha20poly1305.Overhead)
+	b := slices.Grow(outer[:OuterSize], length+chacha20poly1305.Overhead)
+	plain := b[OuterSize : OuterSize+length]
 	binary.BigEndian.PutUint16(plain, uint16(len(inner)))
-	copy(plain[lengthSize:], inner)
-	plain = plain[:cap(plain)]
-	return r.aead.Seal(outer, outer[PrefixSize:PrefixSize+NonceSize], plain, outer[:OuterSize])
+	clear(plain[lengthSize+copy(plain[lengthSize:], inner):])
+	return r.aead.Seal(b, b[PrefixSize:PrefixSize+NonceSize], plain, b)
 }
 
 // Owns tells whether the datagram was sealed with this room's keys, as far as its tag can tell.
 func (r *Room) Owns(datagram []byte) bool {
 	return len(datagram) >= OuterSize &&
-		hmac.Equal(datagram[PrefixSize+NonceSize:OuterSize], r.tag(datagram[:PrefixSize+NonceSize]))
+		r.tagMAC.Equal(datagram[:PrefixSize+NonceSize], datagram[PrefixSize+NonceSize:OuterSize])
 }
 
 var (
@@ -125,12 +131,19 @@ var (
 )
 
 // Unseal opens a datagram that Owns and returns its inside.
-func (r *Room) Unseal(datagram []byte) ([]byte, error) {
+func (r *Room) Unseal(datagram []byte) ([]byte, error) { return r.unseal(nil, datagram) }
+
+// UnsealInPlace is Unseal in the memory of the datagram, which holds nothing any more if it is refused.
+func (r *Room) UnsealInPlace(datagram []byte) ([]byte, error) {
+	return r.unseal(datagram[min(OuterSize, len(datagram)):][:0], datagram)
+}
+
+func (r *Room) unseal(dst, datagram []byte) ([]byte, error) {
 	if len(datagram) < Overhead {
 		return nil, errSealed
 	}
 	nonce := datagram[PrefixSize : PrefixSize+NonceSize]
-	plain, err := r.aead.Open(nil, nonce, datagram[OuterSize:], datagram[:OuterSize])
+	plain, err := r.aead.Open(dst, nonce, datagram[OuterSize:], datagram[:OuterSize])
 	if err != nil {
 		return nil, errSealed
 	}
@@ -148,8 +161,19 @@ func (r *Room) Fingerprint(b []byte) [16]byte {
 	return [16]byte(m.Sum(nil)[:16])
 }
 
-func (r *Room) tag(front []byte) []byte {
-	m := hmac.New(sha256.New, r.tagKey)
-	m.Write(front)
-	return m.Sum(nil)[:tagSize]
+// The ends of a stream, as they are in its proofs: who dialled, and who was dialled.
+const (
+	Dialler  = 1
+	Acceptor = 2
+)
+
+// StreamProof shows that one end of a stream has the keys of the room. exporter is the TLS connection's: the proof is
+// worth nothing on another one, nor is one end's at the other.
+func (r *Room) StreamProof(end byte, exporter [32]byte, dialler, acceptor identity.DeviceID) [32]byte {
+	m := hmac.New(sha256.New, r.streamKey)
+	m.Write([]byte{end})
+	m.Write(exporter[:])
+	m.Write(dialler[:])
+	m.Write(acceptor[:])
+	return [32]byte(m.Sum(nil))
 }

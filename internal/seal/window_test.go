@@ -74,7 +74,8 @@ func TestWindowEdges(t *testing.T) {
 	}
 }
 
-func TestWindowTakesEachOnce(t *testing.T) {
+// Replay: within the window each number is taken once, in whatever order.
+func TestADV_replay_A_counter_counts_once(t *testing.T) {
 	var w Window
 	for c := uint64(1); c < 5*windowSize; c++ {
 		for _, again := range []uint64{c, c - min(c, 1), c - min(c, windowSize-1)} {

@@ -37,7 +37,27 @@ func (l latencies) late(d time.Duration) (n int) {
 	return n
 }
 
-// expectation is a post that all members of the moment are to show within settled: it was said when nothing but the
+// What did not come at once is repaired within repairedSoon, a share of it at least: that is time for three heads and
+// some wants, and no digest tells of a record before 250 ms. Of fewer than enoughRepaired pairs a share says little.
+const (
+	repairedSoon   = 100 * time.Millisecond
+	repairedShare  = 0.75
+	enoughRepaired = 20
+)
+
+// repairs checks that whoever misses a record is told by its author's heads, and not late by a digest (L1; PROTOCOL.md
+// R17). Repeats make up for heads where many listen.
+func (c *checker) repairs() {
+	if !c.w.opt.brisk() {
+		return
+	}
+	late := slices.DeleteFunc(slices.Clone(c.latency), func(t time.Duration) bool { return t <= 2*c.w.opt.Delay })
+	if len(late) >= enoughRepaired && late.at(repairedShare) > repairedSoon {
+		c.w.violate("L1", "what did not come at once took too long: %v", late)
+	}
+}
+
+// expectation is a post that all members of the moment are to show within a time: it was said when nothing but the
 // link disturbed.
 type expectation struct {
 	said    time.Duration
@@ -48,7 +68,7 @@ type expectation struct {
 func (c *checker) told(n *node, r engine.Reply) {
 	c.texts[r.Record] = n.ledger.saying[r.Token]
 	delete(n.ledger.saying, r.Token)
-	if c.w.calm() {
+	if c.w.calm() && n.insider == nil && n.deaf == 0 {
 		c.expect(n, r.Record)
 	}
 }
@@ -61,12 +81,13 @@ func (c *checker) expect(author *node, id record.ID) {
 			continue
 		}
 		for _, n := range i.segment.members() {
-			if n != author {
+			if n != author && n.deaf == 0 {
 				e.waiting[n] = n.run
 			}
 		}
 	}
 	c.expected[id] = e
+	settled := c.w.settled()
 	c.w.after(settled, func() {
 		delete(c.expected, id)
 		for _, n := range c.w.nodes {

@@ -14,26 +14,50 @@ import (
 
 // node is a device: what lasts, and, while it runs, its engine.
 type node struct {
-	w      *world
-	index  int
-	key    *identity.Key
-	nick   identity.Nick
-	nics   []*nic
-	buffer int           // receive buffer, bytes
-	boot   uint32        // count of starts
-	clock  time.Duration // how far its clock is off
-	rooms  []identity.RoomName
+	w        *world
+	index    int
+	key      *identity.Key
+	nick     identity.Nick
+	insider  *insider // of a member with code of its own: nothing is asked of it
+	nics     []*nic
+	buffer   int           // receive buffer, bytes
+	boot     uint32        // count of starts
+	clock    time.Duration // how far its clock is off
+	frozen   bool          // its clock stands still
+	frozenAt time.Time
+	deaf     float64 // share of broadcasts that it never hears, where it stands
+	rooms    []identity.RoomName
+	radio    bool // it says that it is on Wi-Fi, whatever the others are on
+	device
 
-	engine *engine.Engine // nil: it does not run
-	run    int            // which process this is
-	since  time.Duration  // it runs
-	token  uint64
-	armed  time.Duration // earliest timer planned
-	asleep bool          // stopped, as by a signal or a closed lid
-	socket []event       // what waits for it meanwhile
-	store  store
-	view   view
-	ledger ledger
+	engine    *engine.Engine // nil: it does not run
+	run       int            // which process this is
+	since     time.Duration  // it runs
+	token     uint64
+	armed     time.Duration // earliest timer planned
+	asleep    bool          // stopped, as by a signal or a closed lid
+	suspended bool          // by a closed lid, since it stopped
+	socket    []event       // what waits for it meanwhile
+	jobs      []job         // what the disk has to do, in order
+	idle      time.Duration // when it will have done them
+	leaving   uint64        // token of the Leave under way; 0: none
+	joining   bool          // it waits for its disk to join
+	pipes     []*pipe
+	accepted  uint64 // the id of the last stream that another device dialled
+	view      view
+	ledger    ledger
+}
+
+// device is the part of a node that outlives its processes, beside its key.
+type device struct {
+	disk    *disk
+	resume  bool          // nothing of its own feeds can be missing on the disk
+	slow    time.Duration // the longest that the disk takes for one job
+	keep    record.Retention
+	mended  time.Duration // when its disk worked again
+	stopped time.Duration // when it last fell asleep
+	twin    *node         // a copy of the home that runs elsewhere
+	feeds   int           // that it began
 }
 
 // maxSocket is how many datagrams the kernel keeps for a process that does not read.
@@ -42,7 +66,11 @@ const maxSocket = 200
 const never = time.Duration(1<<63 - 1)
 
 func (n *node) now() engine.Now {
-	return engine.Now{Mono: n.w.now - n.since, Wall: epoch.Add(n.w.now + n.clock)}
+	now := engine.Now{Mono: n.w.now - n.since, Wall: epoch.Add(n.w.now + n.clock)}
+	if n.frozen {
+		now.Wall = n.frozenAt
+	}
+	return now
 }
 
 // due is when the engine has something to do, on the world's clock.
@@ -57,16 +85,31 @@ func (n *node) due() time.Duration {
 // epoch is when a run begins by the clock on the wall.
 var epoch = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
 
-// start begins a new process of the device. It has forgotten all but its key and its rooms.
+// start begins a new process of the device. What it remembers is its key, its rooms and what its disk holds.
 func (n *node) start() {
+	if n.disk.broken { // whoever starts it tries again
+		n.w.after(time.Second, n.revive)
+		return
+	}
+	switch left, err := n.disk.reopen(); {
+	case err != nil:
+		n.w.violate("I4", "%v wanted to store what does not fit: %v", n, err)
+	case left != nil:
+		n.w.check.keeps(n, left)
+	}
 	n.run++
 	n.boot++
-	n.since, n.armed, n.asleep, n.socket = n.w.now, never, false, nil
-	n.store, n.view, n.ledger = newStore(), view{}, newLedger()
+	if !n.resume {
+		n.disk.seal()
+	}
+	n.since, n.armed, n.asleep, n.suspended, n.socket = n.w.now, never, false, false, nil
+	n.leaving, n.joining = 0, false
+	n.pipes, n.accepted = nil, 0
+	n.jobs, n.idle, n.view, n.ledger = nil, 0, view{}, newLedger()
 	secrets := rand.NewChaCha8(seedOf(n.w.rng.Uint64(), "secrets"))
 	cfg := engine.Config{
 		Key: n.key, Instance: identity.Instance{Boot: n.boot, Nonce: n.w.rng.Uint64()}, Nick: n.nick,
-		RecvBuffer: n.buffer, UnicastPort: port, Random: secrets,
+		RecvBuffer: n.buffer, UnicastPort: port, StreamPort: port, Random: secrets,
 		Timing: rand.New(rand.NewChaCha8(seedOf(n.w.rng.Uint64(), "timing"))), Verify: n.w.signatures.verify,
 	}
 	if !n.w.opt.Real {
@@ -78,9 +121,28 @@ func (n *node) start() {
 	}
 	n.engine = e
 	n.plugged()
-	for _, r := range n.rooms {
-		n.do(engine.Join{Room: r})
+	if n.in(lobby) {
+		n.join()
 	}
+}
+
+// join takes up the lobby as the disk has it.
+func (n *node) join() {
+	join := engine.Join{Room: lobby, Resume: n.resume, Retention: n.keep}
+	n.view = view{shown: map[record.Chain]uint64{}}
+	for _, s := range n.disk.scopes {
+		if s.Room == (record.RoomID{}) {
+			continue // all that was ever told of it is lost
+		}
+		join.Kept = append(join.Kept, s.kept())
+		for c, r := range s.chains {
+			if len(r.entries) > 0 {
+				n.view.shown[c] = max(n.view.shown[c], r.high()<<8|255)
+			}
+		}
+	}
+	n.rooms, n.joining = []identity.RoomName{lobby}, false
+	n.do(join)
 }
 
 // plugged tells the engine its interfaces.
@@ -97,29 +159,12 @@ func (n *node) plugged() {
 		if n.w.opt.Gateway {
 			networks = append(networks, c.segment.gateway)
 		}
-		i := engine.Interface{Index: c.index, MTU: 1500, Wifi: n.w.opt.Wifi, Networks: networks}
-		i.Addrs = append(i.Addrs, c.addr)
-		ifaces = append(ifaces, i)
+		i := engine.Interface{Index: c.index, MTU: c.mtu, Wifi: n.w.opt.Wifi || n.radio, Networks: networks}
+		ifaces = append(ifaces, c.interfaces(i)...)
 	}
 	n.w.tell("%v: interfaces %v", n, ifaces)
 	n.engine.SetInterfaces(n.now(), ifaces)
 	n.settle()
-}
-
-// crash ends the process without a word.
-func (n *node) crash() {
-	if n.engine != nil {
-		n.w.count.NodeTime += n.w.now - n.since
-	}
-	n.engine, n.socket = nil, nil
-}
-
-// stop ends the process with a goodbye.
-func (n *node) stop() {
-	if n.engine != nil && !n.asleep {
-		n.do(engine.Bye{})
-	}
-	n.crash()
 }
 
 func (n *node) do(c engine.Command) uint64 {
@@ -164,7 +209,11 @@ func (n *node) take(e *event) {
 func (n *node) receive(e *event) {
 	p := e.packet
 	d := engine.Datagram{
-		Data: p.data, Size: len(p.data), From: p.from, Iface: e.nic.index, TTL: 255, Broadcast: p.broadcast, OnLink: true,
+		Data: p.data, Size: len(p.data), From: p.from, Iface: e.nic.index, TTL: 255,
+		Broadcast: p.broadcast, OnLink: true,
+	}
+	if p.bySix {
+		d.Iface |= six
 	}
 	if len(d.Data) > n.buffer {
 		d.Data = d.Data[:n.buffer:n.buffer]
@@ -176,22 +225,27 @@ func (n *node) receive(e *event) {
 	if drop == "" {
 		drop = n.engine.Receive(n.now(), opened)
 	}
+	if drop == "" {
+		n.w.check.once(n, p)
+	}
+	if t, _, _ := wire.Classify(d.Data); t.Presence() && drop != wire.DropNothingNew {
+		n.w.count.Presence++
+	}
 	n.w.signatures.packet = nil
 	n.w.count.Drops[drop]++
 	n.settle()
 }
 
-// open is what a reader does. What it finds depends on the datagram, the keys and the interface's number alone, so that
-// of many receivers that are in the room the first one finds it for all, but for the sender, a buffer that cuts, and
-// the real AEAD where it is to be tried.
+// open is what a reader does. What it finds of presence depends on the datagram and the interface's number alone,
+// so that of many receivers the first one finds it for all, but for a buffer that cuts. A room's frames each opens
+// with its own keys.
 func (n *node) open(p *packet, d engine.Datagram) (engine.Opened, wire.Drop) {
-	t, _, _ := wire.Classify(d.Data)
-	if n.w.opt.Real && !t.Presence() || p.sender == n || len(d.Data) < d.Size || !n.in(lobby) {
+	if t, _, _ := wire.Classify(d.Data); !t.Presence() || len(d.Data) < d.Size {
 		return n.engine.Opener().Open(d)
 	}
-	if !p.isOpen {
+	if p.openedBy != d.Iface {
 		p.opened, p.drop = n.engine.Opener().Open(d)
-		p.isOpen = true
+		p.openedBy = d.Iface
 	}
 	return p.opened, p.drop
 }
@@ -209,8 +263,16 @@ func (n *node) wake() {
 	}
 	n.asleep = false
 	n.armed = never
-	n.plugged()
+	if n.mended > n.stopped-mendedFor { // it had no time to find out
+		n.mended = n.w.now
+	}
 	waiting := n.socket
+	if n.suspended {
+		n.since += n.w.now - n.stopped
+		n.suspended = false
+		waiting = slices.DeleteFunc(waiting, func(e event) bool { return e.packet != nil })
+	}
+	n.plugged()
 	n.socket = nil
 	for i := range waiting {
 		n.take(&waiting[i])
@@ -231,67 +293,71 @@ func (n *node) arm() {
 
 // settle carries out what the engine wants until it wants nothing more, as a daemon does.
 func (n *node) settle() {
-	for {
-		var out engine.Output
-		n.engine.Drain(&out)
+	out := n.w.spare // nil while an outer settle carries it out
+	if n.w.spare = nil; out == nil {
+		out = new(engine.Output)
+	}
+	for n.engine != nil && n.w.err == nil {
+		n.engine.Drain(out)
 		if n.w.tamper != nil {
-			n.w.tamper(n, &out)
+			n.w.tamper(n, out)
 		}
-		if len(out.Store)+len(out.Load)+len(out.Send)+len(out.Replies)+len(out.Events) == 0 {
+		if out.IsEmpty() {
 			break
 		}
-		n.carryOut(&out)
+		n.carryOut(out)
 	}
+	n.w.spare = out
 	n.arm()
 }
 
 func (n *node) carryOut(out *engine.Output) {
+	for i := range out.Keep {
+		n.later(job{write: &write{scope: &out.Keep[i]}})
+	}
 	for _, s := range out.Store {
-		if n.w.check.store(n, s); n.w.err != nil {
+		own := n.w.check.store(n, s)
+		if n.w.err != nil {
 			return
 		}
-		n.later(func() {
-			n.store.done(s)
-			n.engine.Stored(n.now(), s.Token, s.Records, nil, nil)
-		})
+		n.later(job{write: &write{batch: &s.Batch, own: own}, then: func(floors []record.Floor, err error) {
+			n.engine.Stored(n.now(), s.Token, floors, err)
+		}})
 	}
 	for _, l := range out.Load {
-		n.later(func() { n.engine.Loaded(n.now(), l.Token, n.store.load(n.w, l)) })
+		n.later(job{then: func([]record.Floor, error) {
+			n.engine.Loaded(n.now(), l.Token, n.disk.load(l, n.w.check.byID))
+		}})
+	}
+	if n.insider != nil {
+		n.insider.subvert(out)
 	}
 	for i := range out.Send {
 		n.w.check.send(n, &out.Send[i])
 		n.w.note(n, uint32(out.Send[i].Iface), out.Send[i].Data)
 		n.w.carry(n, &out.Send[i])
 	}
+	for _, op := range out.Streams {
+		n.w.note(n, uint32(op.ID)<<8|uint32(op.Kind), op.Data)
+		n.operate(op)
+	}
 	for _, r := range out.Replies {
 		n.w.note(n, uint32(r.Token), r.Record[:])
-		switch {
-		case r.Err != nil:
-			n.w.violate("reply", "%v: %v", n, r.Err)
-		case !r.Record.IsZero():
-			n.w.check.told(n, r)
-		}
+		n.w.check.reply(n, r)
 	}
 	for _, e := range out.Events {
 		n.w.check.event(n, e)
 	}
-}
-
-// later calls f when the store is done: at once, or in the order of the calls within the time that it takes.
-func (n *node) later(f func()) {
-	if n.w.opt.Storing == 0 {
-		f()
-		return
+	for _, id := range out.Forget {
+		n.later(job{write: &write{forget: id}})
 	}
-	n.store.busy = max(n.store.busy, n.w.now) + time.Duration(n.w.rng.Int64N(int64(n.w.opt.Storing)))
-	n.w.queue.push(event{at: n.store.busy, node: n, run: n.run, call: func() {
-		f()
-		n.settle()
-	}})
 }
 
 // takesPart tells whether a node runs, is awake and is a member that can hear all.
 func (n *node) takesPart() bool { return n.engine != nil && !n.asleep && !n.engine.Watching() }
+
+// joined tells whether the process is in the lobby and not about to leave it.
+func (n *node) joined() bool { return n.in(lobby) && n.leaving == 0 }
 
 func (n *node) in(room identity.RoomName) bool { return slices.Contains(n.rooms, room) }
 
@@ -300,72 +366,3 @@ func (n *node) on(s *segment) bool {
 }
 
 func (n *node) String() string { return fmt.Sprintf("node %d (%s, run %d)", n.index, n.nick, n.run) }
-
-// store is a device's records by scope. It is in memory: a new process begins with an empty one.
-type store struct {
-	scopes map[engine.ScopeID]map[record.Feed]*run
-	busy   time.Duration
-}
-
-// run is a feed's records, without gaps from number low.
-type run struct {
-	low     uint64
-	records []*record.Record // as handed out
-	kept    int              // of those
-}
-
-func (r *run) high() uint64 { return r.low + uint64(len(r.records)) - 1 }
-
-func newStore() store { return store{scopes: map[engine.ScopeID]map[record.Feed]*run{}} }
-
-// take adds the next record of a feed.
-func (s *store) take(scope engine.ScopeID, rec *record.Record) {
-	feeds := s.scopes[scope]
-	if feeds == nil {
-		feeds = map[record.Feed]*run{}
-		s.scopes[scope] = feeds
-	}
-	r := feeds[rec.Header.Feed]
-	if r == nil {
-		r = &run{low: rec.Header.Seq}
-		feeds[rec.Header.Feed] = r
-	}
-	r.records = append(r.records, rec)
-}
-
-// done says that what was handed out is kept now.
-func (s *store) done(st engine.Store) {
-	for _, rec := range st.Records {
-		s.scopes[st.Scope][rec.Header.Feed].kept++
-	}
-}
-
-func (s *store) holds(id record.Feed, seq uint64) bool {
-	for _, feeds := range s.scopes {
-		if r := feeds[id]; r != nil && seq >= r.low && seq < r.low+uint64(r.kept) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *store) load(w *world, l engine.Load) []*record.Record {
-	var found []*record.Record
-	feeds := s.scopes[l.Scope]
-	take := func(feed record.Feed, from, to uint64) {
-		if r := feeds[feed]; r != nil {
-			for seq := max(from, r.low); seq <= min(to, r.low+uint64(r.kept)-1); seq++ {
-				found = append(found, r.records[seq-r.low])
-			}
-		}
-	}
-	for _, span := range l.Ranges {
-		take(span.Feed, span.From, span.To)
-	}
-	for _, id := range l.IDs {
-		if rec := w.check.byID[id]; rec != nil {
-			take(rec.Header.Feed, rec.Header.Seq, rec.Header.Seq)
-		}
-	}
-	return found
-}

@@ -36,7 +36,7 @@ var planted = []struct {
 			old := out.Events[i]
 			if h := old.Chat.Record.Header; h.Seq > 2 {
 				old.Chat.Record = n.w.check.feeds[h.Feed].records[h.Seq-2]
-				old.Chat.Post.Text = n.w.check.texts[old.Chat.Record.ID]
+				old.Chat.Posts = []record.Post{{Text: n.w.check.texts[old.Chat.Record.ID]}}
 				out.Events = slices.Insert(out.Events, i+1, old)
 			}
 		}
@@ -44,7 +44,7 @@ var planted = []struct {
 	{"a post is changed", "I2", func(n *node, out *engine.Output) {
 		for i := range out.Events {
 			if isPost(out.Events[i]) && n.index == 1 {
-				out.Events[i].Chat.Post.Text += "!"
+				out.Events[i].Chat.Posts[0].Text += "!"
 			}
 		}
 	}},
@@ -54,15 +54,18 @@ var planted = []struct {
 			panic(err) // the seed is long enough
 		}
 		for i := range out.Store {
+			if len(out.Store[i].Records) == 0 {
+				continue
+			}
 			r := out.Store[i].Records[0]
 			h := record.Header{Feed: record.Feed{Author: stranger.Public(), Epoch: 1}, Seq: 1}
 			forged := record.Sign(stranger, record.RoomID{}, []record.Draft{{Header: h, Body: r.Body}})
-			out.Store[i].Records = append(out.Store[i].Records, forged...)
+			out.Store[i].Records = append(out.Store[i].Records, record.Entry{Record: forged[0]})
 		}
 	}},
-	{"a record is passed over", "I4", func(n *node, out *engine.Output) {
+	{"a record is passed over", "I6", func(n *node, out *engine.Output) {
 		for i := range out.Store {
-			out.Store[i].Records = slices.DeleteFunc(out.Store[i].Records, func(r *record.Record) bool {
+			out.Store[i].Records = slices.DeleteFunc(slices.Clone(out.Store[i].Records), func(r record.Entry) bool {
 				return n.index == 1 && r.Header.Seq == 3 && r.Header.Feed.Author != n.key.Public()
 			})
 		}
@@ -120,5 +123,43 @@ func TestPlantedLeakIsFound(t *testing.T) {
 	}
 	if r := w.run(); r.Err == nil || !strings.HasPrefix(r.Err.Error(), "N1 violated") {
 		t.Errorf("want N1 violated, got %v", r.Err)
+	}
+}
+
+// Where few listen and no head is ever said, a digest tells of what got lost, and that is too late (L1).
+func TestPlantedSilenceIsFound(t *testing.T) {
+	opt := steady(5)
+	opt.Loss, opt.Posts, opt.Duration = 0.05, 2, 2*time.Minute
+	if r := Run(opt); r.Err != nil {
+		t.Error(r.Err)
+	}
+	w := newWorld(opt)
+	w.tamper = func(_ *node, out *engine.Output) {
+		out.Send = slices.DeleteFunc(out.Send, func(s engine.Send) bool { return s.Type == wire.TypeHead })
+	}
+	if r := w.run(); r.Err == nil || !strings.HasPrefix(r.Err.Error(), "L1 violated") {
+		t.Errorf("want L1 violated, got %v", r.Err)
+	}
+}
+
+// A signed datagram that a process takes a second time is found (P12), and a record is not one.
+func TestPlantedReplayIsFound(t *testing.T) {
+	opt := steady(2)
+	opt.Duplicate = 1
+	w := newWorld(opt)
+	n := w.nodes[0]
+	n.ledger = newLedger()
+	of := func(t wire.Type, b byte) *packet { return &packet{data: []byte{'b', 'c', 1, byte(t), b}} }
+	for _, p := range []*packet{
+		of(wire.TypeBeat, 1), of(wire.TypeBeat, 2), of(wire.TypeWant, 1), of(wire.TypeRecord, 1), of(wire.TypeRecord, 1),
+	} {
+		w.check.once(n, p)
+	}
+	if w.err != nil {
+		t.Error(w.err)
+	}
+	w.check.once(n, of(wire.TypeBeat, 2))
+	if w.err == nil || !strings.HasPrefix(w.err.Error(), "P12 violated") {
+		t.Errorf("want P12 violated, got %v", w.err)
 	}
 }

@@ -1,6 +1,9 @@
 package sim
 
 import (
+	"slices"
+	"time"
+
 	"bcast/identity"
 	"bcast/internal/engine"
 	"bcast/internal/record"
@@ -51,11 +54,42 @@ func (t *tap) inspect(n *node, s *engine.Send) {
 	t.frame(n, here, frame)
 }
 
+// allKinds are those of all messages.
+var allKinds = wire.KindsOf(wire.KindProof, wire.KindClaims, wire.KindOffer, wire.KindTake, wire.KindEntry,
+	wire.KindEnd, wire.KindBusy)
+
+// stream checks the same of what is written to a stream: whole messages.
+func (t *tap) stream(n *node, here *segment, b []byte) {
+	for len(b) > 0 && here != nil && n.insider == nil {
+		m, rest, err := wire.CutMessage(b, allKinds)
+		if err != nil || m == nil {
+			t.w.violate("I9", "%v writes to a stream what nobody can read: %v", n, err)
+			return
+		}
+		b = rest
+		switch m := m.(type) {
+		case wire.StreamClaims:
+			t.claims(n, here, m, slices.DeleteFunc(slices.Clone(m.Claims), func(c wire.FeedClaim) bool { return c.High == 0 }))
+		case wire.Offer:
+			t.claims(n, here, m, m.Claims)
+		case wire.Take:
+			for _, r := range m.Ranges {
+				t.belongs(n, here, m, t.w.check.byShort[r.Feed])
+			}
+		case wire.Entry:
+			if rec, err := record.Parse(record.RoomID(t.keys.ID), m.Bytes); err == nil {
+				t.w.check.fixed(rec)
+				t.belongs(n, here, m, t.w.check.feeds[rec.Header.Feed])
+			}
+		}
+	}
+}
+
 func (t *tap) frame(n *node, here *segment, f wire.Frame) {
 	switch f := f.(type) {
 	case wire.Record:
 		if rec, err := record.Parse(record.RoomID(t.keys.ID), f.Bytes); err == nil {
-			t.farewell(n, rec)
+			t.w.check.fixed(rec)
 			t.belongs(n, here, f, t.w.check.feeds[rec.Header.Feed])
 		}
 	case wire.Head:
@@ -81,35 +115,36 @@ func (t *tap) frame(n *node, here *segment, f wire.Frame) {
 	}
 }
 
-// farewell takes a record that its author sends without having stored it: who leaves a room keeps nothing of it.
-func (t *tap) farewell(n *node, rec *record.Record) {
-	f := t.w.check.feeds[rec.Header.Feed]
-	if f != nil && f.author == n && f.run == n.run && rec.Header.Seq == uint64(len(f.records))+1 && !n.in(lobby) {
-		t.w.check.said(n, f, rec)
-	}
-}
+// claimOut is how long a claim may wait for the broadcast budget after it was made.
+const claimOut = 2 * time.Second
 
 // claims checks that what a member says it has is there (I6) and is of this network (N1).
-func (t *tap) claims(n *node, here *segment, f wire.Frame, claims []wire.FeedClaim) {
+func (t *tap) claims(n *node, here *segment, f any, claims []wire.FeedClaim) {
 	for _, c := range claims {
 		of := t.w.check.byShort[c.Feed]
 		t.belongs(n, here, f, of)
-		if of != nil && !n.store.holds(of.id, c.High) {
-			t.w.violate("I6", "%v claims %d of the feed of %v and has not stored it", n, c.High, of.author)
+		if of == nil {
+			continue
+		}
+		chain := record.Chain{Feed: of.id}
+		stale := n.disk.gaveUp(chain, c.Low, t.w.now-claimOut)
+		if !stale && (!n.disk.holds(chain, c.High) || !n.disk.holds(chain, c.Low)) {
+			t.w.violate("I6", "%v claims %d to %d of the feed of %v and has not stored it", n, c.Low, c.High, of.author)
 		}
 	}
 }
 
 // belongs checks that a feed is of the network that it is sent on. The first network that it is sent on is its own.
-func (t *tap) belongs(n *node, here *segment, f wire.Frame, of *feed) {
+func (t *tap) belongs(n *node, here *segment, f any, of *feed) {
 	switch {
+	case of == nil && (t.w.opt.Insiders > 0 || t.w.opt.Snapshots): // an insider's, made up by one, or a branch
 	case of == nil:
-		t.w.violate("I2", "%v sends a %v of a feed that nobody began", n, f.Type())
+		t.w.violate("I2", "%v sends a %T of a feed that nobody began", n, f)
 	case of.home == nil:
 		of.home = here
 	case of.home != here:
-		t.w.violate("N1", "%v sends on segment %d a %v of the feed of %v, which is of segment %d",
-			n, here.index, f.Type(), of.author, of.home.index)
+		t.w.violate("N1", "%v sends on segment %d a %T of the feed of %v, which is of segment %d",
+			n, here.index, f, of.author, of.home.index)
 	}
 }
 

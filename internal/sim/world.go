@@ -26,7 +26,9 @@ type world struct {
 	nodes      []*node
 	signatures *signatures
 	check      *checker
+	outsider   *outsider
 	trace      uint64
+	spare      *engine.Output // for whoever settles next
 	count      Count
 	err        error
 	tamper     func(*node, *engine.Output) // what a test breaks on purpose
@@ -36,11 +38,45 @@ type world struct {
 
 // Count is what happened in a run.
 type Count struct {
-	Sent, Bytes, Received, Lost int // datagrams
-	Posts, Faults               int
+	Events                      int
+	Sent, Bytes, Received, Lost int           // datagrams
+	Air                         time.Duration // what all that was sent took, were the link a radio
+	Presence                    int           // received of presence: each is a signature to check
+	Streams, Broken             int           // dialled, and of these cut off or refused
+	Posts, Faults, Hostile      int
+	Forks                       int            // feeds that copies of one device went on with, shown alike in the end
+	Owed, Missing               int            // pairs of a post and a member: to be there in the end, and not there
+	Kinds                       map[string]int // of faults
 	Drops                       map[wire.Drop]int
 	Broadcasts, Unicasts        map[wire.Type]int
 	NodeTime                    time.Duration // of all processes together
+}
+
+func newCount() Count {
+	return Count{
+		Kinds: map[string]int{}, Drops: map[wire.Drop]int{}, Broadcasts: map[wire.Type]int{}, Unicasts: map[wire.Type]int{},
+	}
+}
+
+// add sums up.
+func (c *Count) add(o *Count) {
+	c.Events += o.Events
+	c.Sent, c.Bytes, c.Received, c.Lost = c.Sent+o.Sent, c.Bytes+o.Bytes, c.Received+o.Received, c.Lost+o.Lost
+	c.Presence, c.Air = c.Presence+o.Presence, c.Air+o.Air
+	c.Streams, c.Broken = c.Streams+o.Streams, c.Broken+o.Broken
+	c.Posts, c.Faults, c.Hostile = c.Posts+o.Posts, c.Faults+o.Faults, c.Hostile+o.Hostile
+	c.Owed, c.Missing, c.Forks = c.Owed+o.Owed, c.Missing+o.Missing, c.Forks+o.Forks
+	c.NodeTime += o.NodeTime
+	addEach(c.Kinds, o.Kinds)
+	addEach(c.Drops, o.Drops)
+	addEach(c.Broadcasts, o.Broadcasts)
+	addEach(c.Unicasts, o.Unicasts)
+}
+
+func addEach[K comparable](sum, more map[K]int) {
+	for k, n := range more {
+		sum[k] += n
+	}
 }
 
 // Result is what a run showed.
@@ -48,6 +84,7 @@ type Result struct {
 	Options   Options
 	Count     Count
 	Trace     uint64
+	Time      time.Duration // how far it came
 	Converged time.Duration // from the heal until all members were level
 	Latency   latencies
 	Story     []string
@@ -60,9 +97,7 @@ func Run(opt Options) Result { return newWorld(opt).run() }
 func newWorld(opt Options) *world {
 	w := &world{
 		opt: opt, rng: rand.New(rand.NewChaCha8(seedOf(opt.Seed, "world"))),
-		signatures: &signatures{known: map[signature]bool{}}, count: Count{
-			Drops: map[wire.Drop]int{}, Broadcasts: map[wire.Type]int{}, Unicasts: map[wire.Type]int{},
-		},
+		signatures: &signatures{known: map[signature]bool{}}, count: newCount(),
 	}
 	w.check = newChecker(w)
 	if !opt.Verify {
@@ -88,16 +123,36 @@ func (w *world) add(i int, keys *rand.ChaCha8) {
 		panic(err) // ChaCha8 does not fail
 	}
 	n := &node{w: w, index: i, key: key, nick: identity.Nick(fmt.Sprintf("n%d", i)), buffer: 65535}
+	n.disk = newDisk(w.rng.IntN(2) == 0)
 	n.rooms = []identity.RoomName{lobby}
 	if i >= w.opt.Nodes-w.opt.Small {
 		n.buffer = 600
 	}
-	if w.rng.IntN(5) == 0 {
-		n.clock = time.Duration(w.rng.Int64N(int64(2*time.Hour))) - time.Hour
+	if w.opt.Clocks || w.rng.IntN(5) == 0 {
+		n.clock = w.anyClock()
 	}
-	c := &nic{node: n, index: 1}
-	n.nics = []*nic{c}
-	w.attach(c, w.home(n))
+	if w.opt.Retain > 0 && i%2 == 0 {
+		n.keep.Count = w.opt.Retain/2 + w.rng.IntN(w.opt.Retain)
+	}
+	if i == w.opt.Nodes-1 {
+		n.deaf = w.opt.Deaf
+	}
+	ports, mtu := 1, 1500
+	if i%3 == 0 {
+		ports = max(ports, w.opt.Ports)
+	}
+	if len(w.opt.MTUs) > 0 {
+		mtu = w.opt.MTUs[w.rng.IntN(len(w.opt.MTUs))]
+	}
+	for p := range ports {
+		c := &nic{node: n, index: p + 1, mtu: mtu, deaf: n.deaf}
+		n.nics = append(n.nics, c)
+		w.attach(c, w.home(n))
+		w.families(c)
+	}
+	if i > 0 && i <= w.opt.Insiders {
+		n.insider = newInsider(n)
+	}
 	w.nodes = append(w.nodes, n)
 	if w.signatures.keys != nil {
 		w.signatures.keys[key.Public()] = key
@@ -157,7 +212,9 @@ func (w *world) run() (r Result) {
 	w.until(w.opt.Duration)
 	if w.err == nil {
 		w.check.all()
+		w.check.repairs()
 	}
+	w.check.count()
 	return w.result(w.err)
 }
 
@@ -173,6 +230,7 @@ func (w *world) until(end time.Duration) {
 			return
 		}
 		w.now = e.at
+		w.count.Events++
 		if e.node != nil {
 			e.node.take(&e)
 		} else {
@@ -188,7 +246,7 @@ func (w *world) result(err error) Result {
 		}
 	}
 	return Result{
-		Options: w.opt, Count: w.count, Trace: w.trace, Converged: w.check.converged, Latency: w.check.latency,
+		Options: w.opt, Count: w.count, Trace: w.trace, Time: w.now, Converged: w.check.converged, Latency: w.check.latency,
 		Story: w.story, Err: err,
 	}
 }

@@ -250,6 +250,32 @@ func (s *studio) presence() {
 		p := wire.Presence{Type: c.t, Instance: aliceRun, Counter: 42, To: c.to, Claims: claims}
 		s.addPresence(v, wire.SealPresence(p, s.alice))
 	}
+	offering := vectorClaims()
+	offering.Services = []wire.Service{{Name: "Käse", Type: "_http._tcp", Port: 80, Text: []string{"path=/", "v"}},
+		{Name: "alice", Type: "_bcast._udp", Port: 27475}}
+	offering.MoreServices = true
+	s.addPresence(s.begin("hello-services", "4", "ok"), wire.SealPresence(wire.Presence{Type: wire.TypeHello, Instance: aliceRun,
+		Counter: 42, Claims: offering}, s.alice))
+	question := wire.Probe{Way: wire.WayDirected, Size: 600, Clock: vectorMS}
+	answer := question
+	answer.Left, answer.Heard = 9000, []wire.HeardStart{{1, 2, 3, 4, 5}, {6, 7, 8, 9, 10}}
+	s.echo("echo-question", "ok", wire.Claims{Nick: "alice", Challenge: challenge, Probe: question}, 600)
+	s.echo("echo-answer", "ok", wire.Claims{Nick: "alice", Echo: echo, Probe: answer}, 600)
+	s.echo("echo-shorter", "drop malformed", wire.Claims{Nick: "alice", Challenge: challenge, Probe: question}, 599)
+	question.Size = wire.MaxProbe + 1
+	s.echo("echo-too-long", "drop malformed", wire.Claims{Nick: "alice", Challenge: challenge, Probe: question}, 600)
+}
+
+// echo is a question or its answer, cut to size.
+func (s *studio) echo(name, expect string, claims wire.Claims, size int) {
+	claims.Addrs = []netip.Addr{netip.MustParseAddr("192.168.1.20")}
+	p := wire.Presence{Type: wire.TypeEcho, Instance: aliceRun, Counter: 43, To: bobRun, Claims: claims}
+	b := wire.SealPresence(p, s.alice)[:size]
+	if expect == "ok" {
+		s.addPresence(s.begin(name, "4, 9", expect), b)
+	} else {
+		s.begin(name, "4, 8", expect).add("datagram", b)
+	}
 }
 
 // flight is n records of alice that say one thing each.
@@ -262,7 +288,7 @@ func (s *studio) flight(n int, text func(i int) string) []*record.Record {
 		}
 		drafts[i] = record.Draft{Body: body, Header: record.Header{
 			Feed: record.Feed{Author: s.alice.Public(), Epoch: aliceEpoch}, Seq: uint64(5 + i),
-			Prev: record.ID(seedOf(byte(0x50 + i))), Order: uint64(vectorMS + i), Wall: vectorWall,
+			Prev: record.ID(seedOf(byte(0x50 + i))), Order: vectorMS + uint64(i), Wall: vectorWall,
 		}}
 	}
 	return record.Sign(s.alice, s.room.ID, drafts)
@@ -406,6 +432,15 @@ func (s *studio) unknown() {
 	s.say(s.begin("later-bytes", "7, 11", "ok"), wire.Busy{RetryMillis: 250}, bobRun, 9, 0xde, 0xad, 0xbe, 0xef)
 	v := s.begin("later-post", "6, 11", "ok")
 	body := unhex(s.t, "82 a4 00 1864 01 613f 09 820102 6178 f5 a2 00 01 01 65706c61696e")
+	s.setCBOR(v, body)
+	s.prove(v, wire.Record{Bytes: s.withBody(body)}, wire.MaxDatagram, true)
+	v = s.begin("offer", "6", "ok")
+	hash := append(seedOf(7), seedOf(8)...)[:32]
+	offer := record.AppendOffer(nil, record.Offer{Hash: [32]byte(hash), Size: 2_100_000, Name: "photo.jpg"})
+	body, err := record.EncodePosts([]record.Post{{Kind: record.KindOffer, Text: "from the roof", Data: offer}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.setCBOR(v, body)
 	s.prove(v, wire.Record{Bytes: s.withBody(body)}, wire.MaxDatagram, true)
 

@@ -89,9 +89,11 @@ func (k *knife) sender() {
 func (k *knife) presence() {
 	k.prefix()
 	k.sender()
+	longer := max(0, len(k.b)-(wire.PresenceSize-68)) // an echo's, behind the signature
 	k.cut("claims", k.number("claims-length", 2))
-	k.cut("padding", len(k.b)-64)
+	k.cut("padding", len(k.b)-longer-64)
 	k.cut("signature", 64)
+	k.cut("ignored", longer)
 }
 
 func (k *knife) inside(t wire.Type) {

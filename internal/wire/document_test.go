@@ -110,20 +110,21 @@ func TestDocumentDrops(t *testing.T) {
 }
 
 func TestDocumentLimits(t *testing.T) {
-	limits := map[string]int{
+	limits := map[string]any{
 		"version": wire.Version, "presence size": wire.PresenceSize, "smallest datagram limit": wire.MinDatagram,
+		"largest echo":          wire.MaxProbe,
 		"largest datagram sent": wire.MaxDatagram, "largest datagram": wire.MaxUDP, "around a frame": seal.Overhead,
 		"signed frame overhead": wire.SignedOverhead, "frag overhead": wire.FragOverhead, "nick": identity.MaxNick,
-		"room name": identity.MaxRoomName, "addresses": wire.MaxAddrs, "flight": record.MaxFlight,
+		"room name": identity.MaxRoomName, "addresses": wire.MaxAddrs, "services": wire.MaxServices, "flight": record.MaxFlight,
 		"parents": record.MaxParents, "body": record.MaxBody, "text": record.MaxText, "posts": record.MaxPosts,
 		"record": record.MaxSize, "fragments": wire.MaxFragments, "claims": wire.MaxClaims, "spans": wire.MaxSpans,
-		"wants": wire.MaxWants, "order": record.MaxOrder, "window": windowSize(t),
+		"wants": wire.MaxWants, "order": uint64(record.MaxOrder), "window": windowSize(t),
 	}
 	rows := table(t, document(t), "limits")
 	for _, row := range rows {
 		want, known := limits[row[0]]
-		if got, err := strconv.Atoi(row[1]); err != nil || !known || got != want {
-			t.Errorf("limit %q: PROTOCOL.md says %s, the code %d", row[0], row[1], want)
+		if !known || fmt.Sprint(want) != row[1] {
+			t.Errorf("limit %q: PROTOCOL.md says %s, the code %v", row[0], row[1], want)
 		}
 		delete(limits, row[0])
 	}

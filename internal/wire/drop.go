@@ -20,6 +20,7 @@ const (
 	DropMalformed       Drop = "malformed"        // the shape is wrong
 	DropNotForUs        Drop = "not_for_us"       // names another instance, or a past one of ours
 	DropReplayed        Drop = "replayed"         // its counter was seen, or is too old
+	DropNothingNew      Drop = "nothing_new"      // a hello of a peer heard just now that says what is known
 	DropStranger        Drop = "stranger"         // a signed room frame of a device that proved no address
 	DropBudget          Drop = "budget"           // more checks asked for than its kind gets
 	DropBadSignature    Drop = "bad_signature"    // not signed by whom it says
@@ -27,4 +28,5 @@ const (
 	DropOldInstance     Drop = "old_instance"     // of a run that has ended
 	DropTableFull       Drop = "table_full"       // no place for another stranger
 	DropQueueFull       Drop = "queue_full"       // the node could not keep up
+	DropReadOnly        Drop = "read_only"        // the store failed: what would have to be kept is not taken
 )

@@ -126,8 +126,7 @@ const (
 	MaxFragments = 48
 	maxSignal    = 255
 
-	claimSize = 8 + 8 + 8 + 4
-	maxSeq    = 1 << 62 // of a record in its feed: sums of two do not overflow
+	maxSeq = 1 << 62 // of a record in its feed: sums of two do not overflow
 )
 
 var be = binary.BigEndian
@@ -135,10 +134,12 @@ var be = binary.BigEndian
 func (f Record) appendTo(b []byte) []byte { return append(b, f.Bytes...) }
 func (f Head) appendTo(b []byte) []byte   { return append(b, f.Bytes...) }
 
-// What a datagram takes beside its content, in bytes: any sealed one, and a Frag beside its data.
+// What a datagram takes beside its content, in bytes: any sealed one, and a Frag beside its data; and what each claim
+// takes.
 const (
 	SealedOverhead = 62
 	FragOverhead   = 16 + 2 + 2
+	ClaimSize      = 8 + 8 + 8 + 4
 )
 
 func (f Frag) appendTo(b []byte) []byte {
@@ -156,12 +157,16 @@ func (f Fork) appendTo(b []byte) []byte {
 func appendClaims(b []byte, claims []FeedClaim) []byte {
 	b = append(b, byte(len(claims)))
 	for _, c := range claims {
-		b = append(b, c.Feed[:]...)
-		b = be.AppendUint64(b, c.Low)
-		b = be.AppendUint64(b, c.High)
-		b = append(b, c.Head[:]...)
+		b = appendClaim(b, c)
 	}
 	return b
+}
+
+func appendClaim(b []byte, c FeedClaim) []byte {
+	b = append(b, c.Feed[:]...)
+	b = be.AppendUint64(b, c.Low)
+	b = be.AppendUint64(b, c.High)
+	return append(b, c.Head[:]...)
 }
 
 func (f Digest) appendTo(b []byte) []byte {
@@ -183,14 +188,28 @@ func (f Range) appendTo(b []byte) []byte {
 	return b
 }
 
-func (f Want) appendTo(b []byte) []byte {
-	b = be.AppendUint16(b, f.Limit)
-	b = append(b, byte(len(f.Ranges)))
-	for _, r := range f.Ranges {
+// Size is how many bytes s takes of a Range.
+func (s Span) Size() int {
+	const names, listed = 8 + 8, 1
+	if s.Listed {
+		return names + listed + 1 + ClaimSize*len(s.Claims)
+	}
+	return names + listed + len(s.Fingerprint)
+}
+
+func appendRanges(b []byte, ranges []SeqRange) []byte {
+	b = append(b, byte(len(ranges)))
+	for _, r := range ranges {
 		b = append(b, r.Feed[:]...)
 		b = be.AppendUint64(b, r.From)
 		b = be.AppendUint64(b, r.To)
 	}
+	return b
+}
+
+func (f Want) appendTo(b []byte) []byte {
+	b = be.AppendUint16(b, f.Limit)
+	b = appendRanges(b, f.Ranges)
 	b = append(b, byte(len(f.IDs)))
 	for _, id := range f.IDs {
 		b = append(b, id[:]...)
@@ -297,53 +316,53 @@ func (s *Signed) Verify(
 
 // ParseFrame reads a frame that proves itself: every byte of b. It keeps b.
 func ParseFrame(t Type, b []byte) (Frame, error) {
-	r := reader{b: b}
+	r := reader{Fields: NewFields(b)}
 	var f Frame
 	switch t {
 	case TypeRecord:
-		f = Record{Bytes: r.rest()}
+		f = Record{Bytes: r.Rest()}
 	case TypeHead:
-		f = Head{Bytes: r.rest()}
+		f = Head{Bytes: r.Rest()}
 	case TypeFrag:
-		frag := Frag{Record: [16]byte(r.take(16)), Total: r.u16(), Offset: r.u16()}
-		frag.Data = r.rest()
-		if end := int(frag.Offset) + len(frag.Data); !r.failed && (len(frag.Data) == 0 || end > int(frag.Total)) {
+		frag := Frag{Record: [16]byte(r.Take(16)), Total: r.U16(), Offset: r.U16()}
+		frag.Data = r.Rest()
+		if end := int(frag.Offset) + len(frag.Data); !r.Failed() && (len(frag.Data) == 0 || end > int(frag.Total)) {
 			return nil, fmt.Errorf("frag: bytes up to %d of %d", end, frag.Total)
 		}
 		f = frag
 	case TypeFork:
-		f = Fork{A: r.take(int(r.u16())), B: r.rest()}
+		f = Fork{A: r.Take(int(r.U16())), B: r.Rest()}
 	default:
 		return nil, fmt.Errorf("frame: type %d proves nothing by itself", t)
 	}
-	if r.failed {
+	if r.Failed() {
 		return nil, errShort
 	}
 	return f, nil
 }
 
 func parseSignedBody(t Type, b []byte) (Frame, error) {
-	r := reader{b: b}
+	r := reader{Fields: NewFields(b)}
 	var f Frame
 	switch t {
 	case TypeDigest:
-		f = Digest{Root: [32]byte(r.take(32)), Feeds: r.u32(), Claims: r.claims()}
+		f = Digest{Root: [32]byte(r.Take(32)), Feeds: r.U32(), Claims: r.claims()}
 	case TypeRange:
 		f = Range{Spans: r.spans()}
 	case TypeWant:
 		f = r.want()
 	case TypeReceipt:
-		f = Receipt{Stored: r.claims(), Loss: r.u16(), Drops: r.u32()}
+		f = Receipt{Stored: r.claims(), Loss: r.U16(), Drops: r.U32()}
 	case TypeCut:
-		f = Cut{Nonce: [24]byte(r.take(24)), Received: r.u16(), Size: r.u32()}
+		f = Cut{Nonce: [24]byte(r.Take(24)), Received: r.U16(), Size: r.U32()}
 	case TypeSignal:
-		f = Signal{Kind: r.u8(), Text: r.text(int(r.u8()))}
+		f = Signal{Kind: r.U8(), Text: r.text(int(r.U8()))}
 	case TypeBusy:
-		f = Busy{RetryMillis: r.u16()}
+		f = Busy{RetryMillis: r.U16()}
 	default:
 		return nil, fmt.Errorf("frame: unknown type %d", t)
 	}
-	if r.failed {
+	if r.Failed() {
 		return nil, errShort
 	}
 	return f, nil

@@ -75,7 +75,7 @@ func TestSignedFramesRoundTrip(t *testing.T) {
 	}
 }
 
-func TestSignatureBinds(t *testing.T) {
+func TestADV_23_A_signature_binds_room_and_datagram(t *testing.T) {
 	key := testKey(t, 1)
 	b := AppendSigned(nil, Busy{RetryMillis: 1}, testSender(key), key, testRoom, testOuter)
 	for i := range b {
@@ -118,7 +118,8 @@ func TestBytesOfLaterVersionsAreIgnored(t *testing.T) {
 	}
 }
 
-func TestFramesRefused(t *testing.T) {
+// CVE-2021-21404 (Syncthing's relay): a count or length that the bytes left cannot hold is refused.
+func TestADV_11_Lengths_beyond_the_datagram(t *testing.T) {
 	frame := func(body ...byte) []byte {
 		return append(append(make([]byte, SenderSize), body...), make([]byte, 64)...)
 	}
@@ -162,9 +163,9 @@ func TestClaimsOutOfRange(t *testing.T) {
 	}{{1, 1, true}, {1, maxSeq, true}, {maxSeq, maxSeq, true}, {0, 1, false}, {0, 0, false}, {2, 1, false},
 		{1, maxSeq + 1, false}, {1, 1<<64 - 1, false}} {
 		b := appendClaims(nil, []FeedClaim{{Low: c.low, High: c.high}})
-		r := reader{b: b}
-		if r.claims(); r.failed == c.ok {
-			t.Errorf("%d to %d: refused %v", c.low, c.high, r.failed)
+		r := reader{Fields: NewFields(b)}
+		if r.claims(); r.Failed() == c.ok {
+			t.Errorf("%d to %d: refused %v", c.low, c.high, r.Failed())
 		}
 	}
 }
@@ -229,6 +230,16 @@ func TestClassify(t *testing.T) {
 			if got, version, ok := Classify(p[:]); got != typ || version != Version || !ok {
 				t.Errorf("prefix of %v", typ)
 			}
+		}
+	}
+}
+
+// What is counted to fit a datagram is what it takes.
+func TestSpanSize(t *testing.T) {
+	for _, s := range []Span{{}, {Listed: true}, {Listed: true, Claims: make([]FeedClaim, 3)}} {
+		empty, one := len(Range{}.appendTo(nil)), len(Range{Spans: []Span{s}}.appendTo(nil))
+		if s.Size() != one-empty {
+			t.Errorf("%+v counts as %d bytes and takes %d", s, s.Size(), one-empty)
 		}
 	}
 }

@@ -21,9 +21,7 @@ func FuzzPresence(f *testing.F) {
 		before := bytes.Clone(b)
 		var p *wire.Presence
 		var err error
-		if got := fuzztest.Allocated(func() { p, err = wire.ParsePresence(b) }); got > 8*len(b)+16<<10 {
-			t.Errorf("%d bytes taken for %d", got, len(b))
-		}
+		fuzztest.Within(t, len(b), 8, 16<<10, func() { p, err = wire.ParsePresence(b) })
 		if !bytes.Equal(b, before) {
 			t.Fatal("the input was changed")
 		}
@@ -70,9 +68,7 @@ func FuzzSigned(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typ byte, b []byte) {
 		var s *wire.Signed
 		var err error
-		if got := fuzztest.Allocated(func() { s, err = wire.ParseSigned(wire.Type(typ), b) }); got > 8*len(b)+4<<10 {
-			t.Errorf("%d bytes taken for %d", got, len(b))
-		}
+		fuzztest.Within(t, len(b), 8, 4<<10, func() { s, err = wire.ParseSigned(wire.Type(typ), b) })
 		if err != nil {
 			return
 		}
@@ -102,9 +98,7 @@ func FuzzFrame(f *testing.F) {
 	f.Fuzz(func(t *testing.T, typ byte, b []byte) {
 		var frame wire.Frame
 		var err error
-		if got := fuzztest.Allocated(func() { frame, err = wire.ParseFrame(wire.Type(typ), b) }); got > 4<<10 {
-			t.Errorf("%d bytes taken for %d", got, len(b))
-		}
+		fuzztest.Within(t, len(b), 0, 4<<10, func() { frame, err = wire.ParseFrame(wire.Type(typ), b) })
 		if err != nil {
 			return
 		}

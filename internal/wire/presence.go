@@ -13,7 +13,7 @@ import (
 )
 
 // The byte table of a presence datagram. Between the claims and the signature are zeros: all presence datagrams have
-// one size, so that no answer outweighs its question.
+// one size, so that no answer outweighs its question. An echo may be longer behind its signature: see Probe.
 const (
 	PresenceSize   = MinDatagram
 	presenceClaims = 70
@@ -36,7 +36,7 @@ type Presence struct {
 	To       identity.Instance // the instance it is for; zero: everyone
 	Claims
 
-	bytes []byte
+	message, sig []byte // what is signed: made once, however often it is verified
 }
 
 // Claims is the part of a presence datagram that later versions may add to.
@@ -54,6 +54,11 @@ type Claims struct {
 	NextBeat    time.Duration       // until the next BEAT, in milliseconds on the wire
 	Rooms       []identity.RoomName // public rooms, as many as fit
 	MoreRooms   bool                // there are others
+	Probe       Probe               // of an echo
+	// Services are what the device offers, at most MaxServices, as many as fit; those without room for their texts
+	// have fewer. MoreServices tells that there are others.
+	Services     []Service
+	MoreServices bool
 }
 
 // MaxAddrs is how many addresses of the sending interface a presence datagram names.
@@ -77,6 +82,10 @@ type wireClaims struct {
 	NextBeat    uint32            `cbor:"10,keyasint"`
 	Rooms       []string          `cbor:"11,keyasint,omitempty"`
 	MoreRooms   bool              `cbor:"12,keyasint,omitempty"`
+	Probe       *wireProbe        `cbor:"13,keyasint,omitempty"`
+
+	Services     []wireService `cbor:"14,keyasint,omitempty"`
+	MoreServices bool          `cbor:"15,keyasint,omitempty"`
 }
 
 // RFC 8949, 4.2.1: the shortest form of everything, keys sorted, nothing of indefinite length.
@@ -109,7 +118,7 @@ func SealPresence(p Presence, key *identity.Key) []byte {
 	b = append(b, claims...)
 	b = b[:PresenceSize]
 	copy(b[presenceSig:], key.Sign(presenceMessage(b)))
-	return b
+	return append(b, make([]byte, presenceSize(p.Type, p.Claims)-PresenceSize)...)
 }
 
 func encodeClaims(c Claims) []byte {
@@ -117,6 +126,7 @@ func encodeClaims(c Claims) []byte {
 		Nick: string(c.Nick), Challenge: c.Challenge.field(), Echo: c.Echo.field(),
 		UnicastPort: c.UnicastPort, StreamPort: c.StreamPort, Wifi: c.Wifi, RecvBuffer: c.RecvBuffer, Watch: c.Watch,
 		MaxVersion: c.MaxVersion, NextBeat: uint32(c.NextBeat / time.Millisecond), MoreRooms: c.MoreRooms,
+		Probe: encodeProbe(c.Probe),
 	}
 	w.Addrs = []cbor.ByteString{} // an empty list, never null
 	for _, a := range c.Addrs[:min(len(c.Addrs), MaxAddrs)] {
@@ -125,6 +135,8 @@ func encodeClaims(c Claims) []byte {
 	for _, r := range c.Rooms {
 		w.Rooms = append(w.Rooms, string(r))
 	}
+	w.Services, w.MoreServices = encodeServices(c.Services)
+	w.MoreServices = w.MoreServices || c.MoreServices
 	for {
 		b := must(cborEncoding.Marshal(w))
 		if len(w.Rooms) == 0 || len(b) <= presenceSig-presenceClaims && len(w.Rooms) <= maxList {
@@ -143,12 +155,12 @@ func (c Challenge) field() cbor.ByteString {
 
 // ParsePresence reads a presence datagram's shape. The signature is still to be checked. It keeps b.
 func ParsePresence(b []byte) (*Presence, error) {
-	if len(b) != PresenceSize {
+	if len(b) < PresenceSize {
 		return nil, fmt.Errorf("presence: %d bytes, want %d", len(b), PresenceSize)
 	}
 	p := &Presence{
 		Type: Type(b[3]), Key: identity.PublicKey(b[4:36]), Instance: identity.ParseInstance(b[36:]),
-		Counter: binary.BigEndian.Uint64(b[48:]), To: identity.ParseInstance(b[56:]), bytes: b,
+		Counter: binary.BigEndian.Uint64(b[48:]), To: identity.ParseInstance(b[56:]),
 	}
 	size := int(binary.BigEndian.Uint16(b[68:]))
 	if size > presenceSig-presenceClaims {
@@ -162,7 +174,10 @@ func ParsePresence(b []byte) (*Presence, error) {
 	if err != nil {
 		return nil, fmt.Errorf("presence: %w", err)
 	}
-	p.Claims = claims
+	if want := presenceSize(p.Type, claims); len(b) != want {
+		return nil, fmt.Errorf("presence: %d bytes, want %d", len(b), want)
+	}
+	p.Claims, p.message, p.sig = claims, presenceMessage(b), b[presenceSig:PresenceSize]
 	return p, nil
 }
 
@@ -172,6 +187,9 @@ func (w *wireClaims) claims() (Claims, error) {
 		MaxVersion: w.MaxVersion, NextBeat: time.Duration(w.NextBeat) * time.Millisecond, MoreRooms: w.MoreRooms,
 	}
 	var err error
+	if c.Probe, err = w.Probe.probe(); err != nil {
+		return c, err
+	}
 	if c.Nick, err = identity.ParseNick(w.Nick); err != nil {
 		return c, err
 	}
@@ -198,7 +216,9 @@ func (w *wireClaims) claims() (Claims, error) {
 		}
 		c.Rooms = append(c.Rooms, name)
 	}
-	return c, nil
+	c.MoreServices = w.MoreServices
+	c.Services, err = parseServices(w.Services)
+	return c, err
 }
 
 func parseChallenge(b cbor.ByteString) (Challenge, error) {
@@ -213,7 +233,7 @@ func parseChallenge(b cbor.ByteString) (Challenge, error) {
 
 // Verify tells whether the key in the datagram signed it.
 func (p *Presence) Verify(verify func(key identity.PublicKey, message, sig []byte) bool) bool {
-	return verify(p.Key, presenceMessage(p.bytes), p.bytes[presenceSig:])
+	return verify(p.Key, p.message, p.sig)
 }
 
 func presenceMessage(b []byte) []byte {

@@ -50,6 +50,8 @@ func TestPresenceRoundTrip(t *testing.T) {
 		for name, claims := range map[string]Claims{
 			"least": {Nick: "a", Addrs: nil}, "full": fullClaims(),
 			"rooms": {Nick: "bob", Rooms: []identity.RoomName{"lobby", "küche"}, MoreRooms: true},
+			"services": {Nick: "bob", Services: []Service{{Name: "Käse", Type: "_http._tcp", Port: 80, Text: []string{"a=b", ""}},
+				{Name: "b", Type: "_bcast._udp", Port: 65535}}, MoreServices: true},
 		} {
 			p := Presence{Type: typ, Key: key.Public(), Instance: identity.Instance{Boot: 1, Nonce: 2}, Counter: 3,
 				To: identity.Instance{Boot: 4, Nonce: 5}, Claims: claims}
@@ -61,9 +63,29 @@ func TestPresenceRoundTrip(t *testing.T) {
 			if again := SealPresence(*got, key); !bytes.Equal(again, b) {
 				t.Errorf("%v %s: another datagram the second time", typ, name)
 			}
-			got.bytes = nil
+			got.message, got.sig = nil, nil
 			if !reflect.DeepEqual(*got, p) {
 				t.Errorf("%v %s comes back as\n%+v, not\n%+v", typ, name, *got, p)
+			}
+		}
+	}
+}
+
+// An echo is as long as it says, whatever stands behind its signature, and fits with all that can be in it.
+func TestEchoRoundTrip(t *testing.T) {
+	key := testKey(t, 1)
+	for _, size := range []int{PresenceSize, 1400, MaxProbe} {
+		claims := fullClaims()
+		claims.Probe = Probe{Way: WayLimited, Size: size, Clock: 1<<64 - 1, Left: 65535, Heard: make([]HeardStart, maxHeard)}
+		claims.Probe.Heard[7] = HeardStart{1, 2, 3, 4, 5}
+		b := SealPresence(Presence{Type: TypeEcho, Counter: 1, Claims: claims}, key)
+		got, err := ParsePresence(b)
+		if err != nil || len(b) != size || !got.Verify(verify) || !reflect.DeepEqual(got.Probe, claims.Probe) {
+			t.Fatalf("%d bytes for %d, %v", len(b), size, err)
+		}
+		for _, wrong := range [][]byte{append(bytes.Clone(b), 0), b[:len(b)-1]} {
+			if _, err := ParsePresence(wrong); err == nil {
+				t.Errorf("%d bytes pass for %d", len(wrong), size)
 			}
 		}
 	}
@@ -92,7 +114,38 @@ func TestRoomsThatDoNotFit(t *testing.T) {
 	}
 }
 
-func TestPresenceSignatureCoversEveryByte(t *testing.T) {
+// Services have a share of the claims; texts go first, then services.
+func TestServicesThatDoNotFit(t *testing.T) {
+	key := testKey(t, 1)
+	service := func(name, text int) Service {
+		return Service{Name: strings.Repeat("n", name), Type: "_http._tcp", Port: 80, Text: []string{strings.Repeat("t", text)}}
+	}
+	for _, c := range []struct {
+		services            []Service
+		came, texts, atMost int
+	}{
+		{[]Service{service(1, 1)}, 1, 1, 1}, {slices.Repeat([]Service{service(1, 0)}, 9), 7, 7, MaxServices},
+		{[]Service{service(63, 255)}, 1, 0, 1}, {[]Service{service(63, 20), service(63, 1)}, 1, 1, 1},
+		{slices.Repeat([]Service{{Name: "n", Type: "_a._tcp", Port: 1}}, 9), 8, 0, MaxServices},
+	} {
+		claims := fullClaims()
+		claims.Services, claims.Rooms = c.services, []identity.RoomName{"lobby"}
+		p, err := ParsePresence(SealPresence(Presence{Type: TypeHello, Counter: 1, Claims: claims}, key))
+		if err != nil {
+			t.Errorf("%d services: %v", len(c.services), err)
+			continue
+		}
+		texts := 0
+		for _, s := range p.Services {
+			texts += len(s.Text)
+		}
+		if len(p.Services) != c.came || texts != c.texts || len(p.Rooms) != 1 || p.MoreServices != (c.came < len(c.services)) {
+			t.Errorf("of %d services %d came with %d texts, more %v", len(c.services), len(p.Services), texts, p.MoreServices)
+		}
+	}
+}
+
+func TestADV_23_Every_byte_of_presence_is_signed(t *testing.T) {
 	b := SealPresence(Presence{Type: TypeHello, Counter: 1, Claims: Claims{Nick: "alice"}}, testKey(t, 1))
 	for i := range b {
 		bad := bytes.Clone(b)

@@ -39,6 +39,15 @@ func (s *studio) refusedOutside() {
 	twice[68], twice[69] = 0, byte(len(twice)-70)
 	s.begin("presence-claims-twice", "4, 8", "drop malformed").add("datagram", s.signPresence(twice))
 
+	for _, c := range []struct{ name, claims string }{ // {0: "a", 14: [["b", type, port, []]]}
+		{"presence-service-type", "a2 00 6161 0e 81 84 6162 69 687474702e5f746370 1850 80"}, // "http._tcp"
+		{"presence-service-port", "a2 00 6161 0e 81 84 6162 6a 5f687474702e5f746370 00 80"},
+	} {
+		bad := append(bytes.Clone(good[:70]), unhex(s.t, c.claims)...)
+		bad[68], bad[69] = 0, byte(len(bad)-70)
+		s.begin(c.name, "4, 8", "drop malformed").add("datagram", s.signPresence(bad))
+	}
+
 	whole := s.room.Seal(s.outer(&vector{name: "cut-datagram"}, wire.TypeRecord),
 		wire.AppendFrame(nil, wire.Record{Bytes: s.hello().Bytes()}), wire.MaxDatagram)
 	v := s.begin("cut-datagram", "8, 9", "drop cut")

@@ -6,15 +6,18 @@
 package controltest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"bcast/internal/control"
+	"bcast/internal/roster"
 )
 
 // Epoch is the device's first moment; each of its facts is a second later than the one before.
@@ -29,12 +32,22 @@ type Device struct {
 	deaf     map[string]bool // peers' nicks that never confirm a post
 	rooms    map[string]*room
 	events   []control.Event
+	links    []control.GuestLink
 	changed  chan struct{} // closed and replaced at every event
 	facts    int
+	shares   []control.Share
+	inbox    control.Inbox
+	files    map[string]http.Handler // by peers' nicks
+	pushed   control.Pushed
+	offers   []control.Service // empty: withdrawn
 }
 
 type room struct {
-	posts []control.Post
+	posts   []control.Post
+	roster  map[string][]string        // by post: the nicks of the others who were members
+	have    map[string]map[string]bool // by post: the nicks of those known to have it
+	options control.JoinOptions
+	left    bool // kept, but not joined
 }
 
 var _ control.API = (*Device)(nil)
@@ -47,7 +60,8 @@ func New(nick string) *Device {
 			Port: 27474, Unicast: 27475, RecvBuffer: 65535,
 			Interfaces: []control.Interface{{Name: "eth0", Index: 2, Addrs: []string{"10.77.0.1/24"},
 				Broadcast: []string{"10.77.0.255"}, MTU: 1500, Link: "wired", Up: true, Used: true}},
-			Drops: map[string]uint64{}, Sent: map[string]uint64{}, Received: map[string]uint64{},
+			Drops: map[string]uint64{}, Sent: map[string]uint64{},
+			Rates: map[string]float64{"beat": 0.25}, Received: map[string]uint64{},
 		},
 		deaf: map[string]bool{}, rooms: map[string]*room{}, changed: make(chan struct{}),
 	}
@@ -73,17 +87,33 @@ func (d *Device) Set(settings ...control.Setting) {
 func (d *Device) Meet(nick string, rooms ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.tick()
+	now, quarter := d.tick(), 0.25
 	peer := control.Peer{
 		ID: deviceID(nick), Nick: nick, Tag: deviceID(nick)[:4], Addr: fmt.Sprintf("10.77.0.%d", 10+len(d.peers)),
 		Iface: "eth0", Status: "here", FirstSeen: now, LastSeen: now, RecvBuffer: 65535, Link: "wired", Version: 1,
-		Rooms: rooms, Unicast: "ok",
+		Rooms: rooms, Unicast: "ok", Misses: &quarter,
 	}
 	d.peers = append(d.peers, peer)
 	d.record(control.Event{Type: control.EventPeer, Peer: &peer})
 	for _, name := range rooms {
 		change := &control.MemberChange{Room: name, ID: peer.ID, Nick: nick, Tag: peer.Tag, Change: "join"}
 		d.record(control.Event{Type: control.EventMember, Member: change})
+	}
+}
+
+// Alter changes what is known of a peer, and tells its rooms as if it had a new nick.
+func (d *Device) Alter(nick string, change func(*control.Peer)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, err := d.peer(nick)
+	if err != nil {
+		return
+	}
+	change(p)
+	for _, name := range p.Rooms {
+		d.record(control.Event{Type: control.EventMember, Member: &control.MemberChange{
+			Room: name, ID: p.ID, Nick: p.Nick, Tag: p.Tag, Change: "nick", Was: nick, Tagged: p.Tagged,
+		}})
 	}
 }
 
@@ -94,11 +124,63 @@ func (d *Device) Deafen(nick string) {
 	d.deaf[nick] = true
 }
 
+// Lose takes a peer away; it stays a member of its rooms.
+func (d *Device) Lose(nick string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.turn(nick, "lost")
+}
+
+// Regain brings a peer back that was deaf or lost: it gets and confirms all that it missed.
+func (d *Device) Regain(nick string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.deaf, nick)
+	d.turn(nick, "here")
+	for _, r := range d.rooms {
+		for _, p := range r.posts {
+			if r.have[p.ID][nick] || !slices.Contains(r.roster[p.ID], nick) {
+				continue
+			}
+			r.have[p.ID][nick] = true
+			if l := d.ledger(p); p.Own {
+				receipt := &control.Receipt{Post: p.ID, Room: p.Room, Members: l.Members, Have: l.Have, Missing: l.Missing}
+				d.record(control.Event{Type: control.EventReceipt, Receipt: receipt})
+			}
+		}
+	}
+}
+
+// turn gives a peer another status; it wants d.mu held.
+func (d *Device) turn(nick, status string) {
+	for i := range d.peers {
+		if p := &d.peers[i]; p.Nick == nick && p.Status != status {
+			p.Status, p.LastSeen = status, d.tick()
+			peer := *p
+			d.record(control.Event{Type: control.EventPeer, Peer: &peer})
+		}
+	}
+}
+
+// Tell makes an event of whatever kind happen.
+func (d *Device) Tell(event control.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record(event)
+}
+
+// Bring brings a post of another device as it is, but for its id, author and time.
+func (d *Device) Bring(post control.Post) control.Post {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.post(post)
+}
+
 // Hear brings a post of another device to a joined room.
 func (d *Device) Hear(name, nick, text string) control.Post {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.post(name, nick, text, "text", false)
+	return d.post(control.Post{Room: name, Nick: nick, Text: text})
 }
 
 // Cut brings a datagram that was longer than the receive buffer.
@@ -127,11 +209,81 @@ func (d *Device) Config(context.Context) ([]control.Setting, error) {
 	return slices.Clone(d.settings), nil
 }
 
+// Probe is answered by everyone here, to everything.
+func (d *Device) Probe(context.Context) ([]control.Probed, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := []control.Probed{}
+	for _, p := range d.peers {
+		if control.Here(p.Status) {
+			all = append(all, control.Probed{ID: p.ID, Nick: p.Nick, Tag: p.Tag, Addr: p.Addr, Iface: p.Iface, Answers: true,
+				Echoes: []control.Echo{{Way: "unicast", Size: 512, Asked: 1, Heard: true}}, Heard: []string{}})
+		}
+	}
+	return all, nil
+}
+
+// Offers are the services that are announced now.
+func (d *Device) Offers() []control.Service {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(d.offers), func(s control.Service) bool { return s.Port == 0 })
+}
+
+// Announce implements control.API: everything is announced at once, under its own name.
+func (d *Device) Announce(ctx context.Context, s control.Service) iter.Seq2[control.Announced, error] {
+	return func(yield func(control.Announced, error) bool) {
+		if s.Port == 0 {
+			yield(control.Announced{}, control.NewError(control.CodeInvalid, nil, "port 0 is not within 1 to 65535", ""))
+			return
+		}
+		d.mu.Lock()
+		d.offers = append(d.offers, s)
+		at := len(d.offers) - 1
+		d.mu.Unlock()
+		defer func() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.offers[at] = control.Service{}
+		}()
+		told := control.Announced{By: "bcast", Name: s.Name, Type: s.Type, Port: s.Port}
+		if !yield(told, nil) {
+			return
+		}
+		told.By, told.Iface, told.Host = "mdns", "eth0", d.status.Nick+".local"
+		if yield(told, nil) {
+			<-ctx.Done()
+		}
+	}
+}
+
 // Peers implements control.API.
 func (d *Device) Peers(context.Context) ([]control.Peer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.peers), nil
+}
+
+// Devices are the peers, as a subnet would tell of them on which nobody else is.
+func (d *Device) Devices(context.Context) ([]control.Device, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := []control.Device{}
+	for _, p := range d.peers {
+		all = append(all, control.Device{
+			ID: p.ID, Nick: p.Nick, Name: p.Nick, Kind: "bcast", Status: p.Status, Addrs: []string{p.Addr},
+			FirstSeen: p.FirstSeen, LastSeen: p.LastSeen, FoundBy: []roster.Source{roster.Bcast},
+			Services: []roster.Service{}, Evidence: []roster.Evidence{},
+		})
+	}
+	return all, nil
+}
+
+// Note brings a change of a device of the subnet.
+func (d *Device) Note(change control.DeviceChange) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.record(control.Event{Type: control.EventDevice, Device: &change})
 }
 
 // Rooms implements control.API.
@@ -140,37 +292,65 @@ func (d *Device) Rooms(context.Context) ([]control.Room, error) {
 	defer d.mu.Unlock()
 	rooms := []control.Room{}
 	for name, r := range d.rooms {
-		present := 1 + len(d.present(name))
-		rooms = append(rooms, control.Room{Name: name, Public: true, Members: present, Present: present,
-			Posts: len(r.posts), DatagramLimit: 1400})
+		if r.left {
+			continue
+		}
+		noun := control.Room{Name: name, Public: true, Members: 1, Present: 1, Posts: len(r.posts), DatagramLimit: 1400,
+			Ephemeral: r.options.Ephemeral, Retention: r.options.Retention}
+		if p, err := d.peer(strings.TrimPrefix(name, "@")); name[0] == '@' && err == nil {
+			noun.Public, noun.Direct = false, d.title(*p)
+		}
+		for _, p := range d.members(name) {
+			if noun.Members++; control.Here(p.Status) {
+				noun.Present++
+			}
+		}
+		rooms = append(rooms, noun)
 	}
 	slices.SortFunc(rooms, func(a, b control.Room) int { return strings.Compare(a.Name, b.Name) })
 	return rooms, nil
 }
 
 // Join implements control.API.
-func (d *Device) Join(_ context.Context, name string) (control.Joined, error) {
+func (d *Device) Join(_ context.Context, name string, options control.JoinOptions) (control.Joined, error) {
 	name, err := roomName(name)
 	if err != nil {
 		return control.Joined{}, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	fresh := d.rooms[name] == nil
-	if fresh {
-		d.rooms[name] = &room{}
+	direct := ""
+	if whom, found := strings.CutPrefix(name, "@"); found {
+		p, err := d.peer(whom)
+		if err != nil {
+			return control.Joined{}, err
+		}
+		name, direct = "@"+p.ID, d.title(*p)
 	}
-	return control.Joined{Room: name, New: fresh}, nil
+	r := d.rooms[name]
+	if r != nil && !r.left {
+		return control.Joined{Room: name, Direct: direct}, nil
+	}
+	if r == nil {
+		r = &room{roster: map[string][]string{}, have: map[string]map[string]bool{}}
+		d.rooms[name] = r
+	}
+	r.options, r.left = options, false
+	return control.Joined{Room: name, New: true, Direct: direct}, nil
 }
 
 // Leave implements control.API.
-func (d *Device) Leave(_ context.Context, name string) error {
+func (d *Device) Leave(_ context.Context, name string, forget bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.joined(name); err != nil {
+	r, err := d.joined(name)
+	if err != nil {
 		return err
 	}
-	delete(d.rooms, strings.TrimPrefix(name, "#"))
+	r.left = true
+	if forget {
+		delete(d.rooms, strings.TrimPrefix(name, "#"))
+	}
 	return nil
 }
 
@@ -183,9 +363,9 @@ func (d *Device) Members(_ context.Context, name string) ([]control.Member, erro
 	}
 	members := []control.Member{{ID: d.status.ID, Nick: d.status.Nick, Tag: d.status.Tag, Status: "self",
 		LastSeen: Epoch}}
-	for _, p := range d.present(name) {
+	for _, p := range d.members(name) {
 		members = append(members, control.Member{ID: p.ID, Nick: p.Nick, Tag: p.Tag, Status: p.Status,
-			LastSeen: p.LastSeen})
+			LastSeen: p.LastSeen, Tagged: p.Tagged, Verified: p.Verified})
 	}
 	return members, nil
 }
@@ -199,49 +379,6 @@ func (d *Device) Nick(_ context.Context, nick string) error {
 	defer d.mu.Unlock()
 	d.status.Nick = nick
 	return nil
-}
-
-// Say implements control.API.
-func (d *Device) Say(ctx context.Context, say control.Say) (control.Said, error) {
-	if err := control.CheckText(say.Text); err != nil {
-		return control.Said{}, err
-	}
-	d.mu.Lock()
-	if _, err := d.joined(say.Room); err != nil {
-		d.mu.Unlock()
-		return control.Said{}, err
-	}
-	said := control.Said{ID: d.post(say.Room, d.status.Nick, say.Text, say.Kind, true).ID}
-	for _, p := range d.present(say.Room) {
-		said.Members++
-		if !d.deaf[p.Nick] {
-			said.Have++
-		}
-	}
-	d.mu.Unlock()
-	if say.Wait != "all" || said.Have == said.Members {
-		return said, nil
-	}
-	<-ctx.Done()
-	return said, control.NewError(control.CodeTimeout, ctx.Err(), "not all have it in time", "")
-}
-
-// Posts implements control.API.
-func (d *Device) Posts(_ context.Context, name string, query control.PostQuery) ([]control.Post, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	r, err := d.joined(name)
-	if err != nil {
-		return nil, err
-	}
-	posts := r.posts
-	if at := slices.IndexFunc(posts, func(p control.Post) bool { return p.ID == query.Since }); at >= 0 {
-		posts = posts[at+1:]
-	}
-	if query.Limit > 0 && len(posts) > query.Limit {
-		posts = posts[len(posts)-query.Limit:]
-	}
-	return append([]control.Post{}, posts...), nil
 }
 
 // Events implements control.API. Ids count the events; one that was never given starts with a gap.
@@ -279,16 +416,23 @@ func (d *Device) Events(ctx context.Context, after string) iter.Seq2[control.Eve
 }
 
 // post, record and tick want d.mu held.
-func (d *Device) post(name, nick, text, kind string, own bool) control.Post {
-	if kind == "" {
-		kind = "text"
-	}
-	name = strings.TrimPrefix(name, "#")
+func (d *Device) post(post control.Post) control.Post {
+	name, id := strings.TrimPrefix(post.Room, "#"), deviceID(post.Nick)
 	r := d.rooms[name]
-	id := deviceID(nick)
-	post := control.Post{Room: name, Record: fmt.Sprintf("r%d", d.facts), ID: fmt.Sprintf("r%d.0", d.facts), From: id,
-		Nick: nick, Tag: id[:4], Time: d.tick(), Kind: kind, Text: text, Own: own}
+	post.Room, post.Kind = name, cmp.Or(post.Kind, "text")
+	post.Record, post.ID = fmt.Sprintf("r%d", d.facts), fmt.Sprintf("r%d.0", d.facts)
+	post.From, post.Tag, post.Time = id, id[:4], d.tick()
+	if p, err := d.peer(strings.TrimPrefix(name, "@")); strings.HasPrefix(name, "@") && err == nil {
+		post.Direct = d.title(*p)
+	}
 	r.posts = append(r.posts, post)
+	r.have[post.ID] = map[string]bool{}
+	for _, p := range d.members(name) {
+		if p.ID != id {
+			r.roster[post.ID] = append(r.roster[post.ID], p.Nick)
+			r.have[post.ID][p.Nick] = control.Here(p.Status) && !d.deaf[p.Nick]
+		}
+	}
 	d.record(control.Event{Type: control.EventPost, Post: &post})
 	return post
 }
@@ -305,7 +449,8 @@ func (d *Device) tick() time.Time {
 	return Epoch.Add(time.Duration(d.facts) * time.Second)
 }
 
-func (d *Device) present(name string) []control.Peer {
+// members are the others.
+func (d *Device) members(name string) []control.Peer {
 	var in []control.Peer
 	for _, p := range d.peers {
 		if slices.Contains(p.Rooms, strings.TrimPrefix(name, "#")) {
@@ -315,12 +460,20 @@ func (d *Device) present(name string) []control.Peer {
 	return in
 }
 
+// title is what people are shown a peer as.
+func (d *Device) title(p control.Peer) string {
+	if p.Tagged {
+		return p.Nick + "-" + p.Tag
+	}
+	return p.Nick
+}
+
 func (d *Device) joined(name string) (*room, error) {
 	name, err := roomName(name)
 	if err != nil {
 		return nil, err
 	}
-	if r := d.rooms[name]; r != nil {
+	if r := d.rooms[name]; r != nil && !r.left {
 		return r, nil
 	}
 	return nil, control.NewError(control.CodeNotJoined, nil, fmt.Sprintf("room %s is not joined", name),
@@ -329,6 +482,9 @@ func (d *Device) joined(name string) (*room, error) {
 
 func roomName(name string) (string, error) {
 	name = strings.TrimPrefix(name, "#")
+	if strings.HasPrefix(name, "@") {
+		return name, nil
+	}
 	if name == "" || strings.ContainsFunc(name, func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r)
 	}) {

@@ -1,0 +1,400 @@
+package chat
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"bcast/identity"
+	"bcast/internal/record"
+	"bcast/internal/wire"
+)
+
+// ledger is who has what: how far each member told us to have each chain, and against whom our own posts count. Nothing
+// is in it that a member's own signed frames did not say.
+//
+// The store follows: a roster goes with the record that it is made for, levels go many at once and later, for a receipt
+// must not cost a transaction.
+type ledger struct {
+	levels  map[record.Chain]*levels
+	devices devices
+	own     int // how many of the levels are of own chains
+	others  int
+	unsaved int                             // how many of them the store does not know yet
+	saveAt  time.Duration                   // never: everything is saved
+	agreed  map[identity.DeviceID]agreement // of members here
+	rosters []record.Roster                 // of own feeds, the newest last
+	watched []*watched
+	tellAt  time.Duration // when it is told how many have the watched ones; never: it was
+	inquiry inquiry
+}
+
+// agreement is when a member's sum was ours: at which count of the changes of our claims, and in which run of it.
+type agreement struct {
+	changes uint64
+	run     identity.Instance
+}
+
+func (l *ledger) init() {
+	l.levels, l.devices.number = map[record.Chain]*levels{}, map[identity.DeviceID]uint32{}
+	l.agreed = map[identity.DeviceID]agreement{}
+	l.saveAt, l.tellAt, l.inquiry.at = never, never, never
+}
+
+func (l *ledger) deadline() time.Duration { return min(l.saveAt, l.tellAt, l.inquiry.at) }
+
+// get is how far a device has a chain.
+func (l *ledger) get(chain record.Chain, id identity.DeviceID) (level, bool) {
+	device, known := l.devices.number[id]
+	if !known {
+		return level{}, false
+	}
+	ls := l.levels[chain]
+	i, known := ls.find(device)
+	if !known {
+		return level{}, false
+	}
+	return l.level(ls, ls.of[i]), true
+}
+
+// level is what is known of a device.
+func (l *ledger) level(ls *levels, n numbered) level {
+	lv := level{stretch: ls.stretch(n)}
+	if n.current {
+		lv.run = l.devices.runs[n.device]
+	}
+	return lv
+}
+
+// put notes a level, if there is place for one more, and whether the store is still to be told.
+func (l *ledger) put(chain record.Chain, id identity.DeviceID, lv level, own, unsaved bool) bool {
+	ls, device := l.levels[chain], l.devices.numberOf(id)
+	i, known := ls.find(device)
+	if !known {
+		count, most := &l.others, maxOtherLevels
+		if own {
+			count, most = &l.own, maxOwnLevels
+		}
+		if *count >= most {
+			return false
+		}
+		*count++
+		if ls == nil {
+			ls = &levels{chain: chain, own: own}
+			l.levels[chain] = ls
+		}
+		ls.add(i, device)
+	}
+	l.heard(device, lv.run)
+	n := &ls.of[i]
+	ls.move(n, lv.stretch)
+	n.current = lv.run != identity.Instance{}
+	if unsaved && !n.unsaved {
+		n.unsaved = true
+		ls.unsaved++
+		l.unsaved++
+	}
+	return true
+}
+
+// heard notes in which run a device speaks: what an earlier one said is of an earlier one from now on.
+func (l *ledger) heard(device uint32, run identity.Instance) {
+	if was := l.devices.runs[device]; run == was || run == (identity.Instance{}) {
+		return
+	}
+	l.devices.runs[device] = run
+	for _, ls := range l.levels {
+		if i, known := ls.find(device); known {
+			ls.of[i].current = false
+		}
+	}
+}
+
+// restoreLedger takes what the store has. If that is more than there is place for, the feed that goes on comes first.
+func (r *Room) restoreLedger(kept *record.Kept) {
+	l := &r.ledger
+	current := func(f record.Feed) bool { return r.own != nil && f == r.own.id.Feed }
+	for _, first := range []bool{true, false} {
+		for _, lv := range kept.Levels {
+			if f := r.feeds[lv.Chain]; f != nil && current(lv.Chain.Feed) == first {
+				l.put(lv.Chain, lv.Device, level{stretch: stretch{lv.Low, lv.High}}, f.author == r.self, false)
+			}
+		}
+		for _, roster := range kept.Rosters {
+			if current(roster.Feed) != first {
+				l.rosters = append(l.rosters, roster)
+			}
+		}
+	}
+	l.rosters = l.rosters[max(0, len(l.rosters)-maxRosters):]
+	if r.own == nil || r.own.tip == nil || r.own.tip.Header.Flags&record.FlagAckWanted == 0 {
+		return
+	}
+	if members, known := r.Roster(r.own.id.Feed, r.own.high); known {
+		l.inquiry.rec, l.inquiry.chain, l.inquiry.members = r.own.tip, r.own.id, members
+	}
+}
+
+// freeze says against whom an own record counts: all who are members when it is said, away or here.
+func (r *Room) freeze(now Now, feed record.Feed, seq uint64) []identity.DeviceID {
+	members := []identity.DeviceID{}
+	for _, m := range r.Members(now) {
+		if m.ID != r.self {
+			members = append(members, m.ID)
+		}
+	}
+	if last, known := r.Roster(feed, seq); known && slices.Equal(last, members) {
+		return last
+	}
+	roster := record.Roster{Feed: feed, From: seq, Members: members}
+	r.out.Store.Rosters = append(r.out.Store.Rosters, roster)
+	r.ledger.rosters = append(r.ledger.rosters, roster)
+	r.ledger.rosters = r.ledger.rosters[max(0, len(r.ledger.rosters)-maxRosters):]
+	return members
+}
+
+// Roster is who a record of an own feed counts against, if that is still in memory.
+func (r *Room) Roster(feed record.Feed, seq uint64) (members []identity.DeviceID, known bool) {
+	for _, roster := range slices.Backward(r.ledger.rosters) {
+		if roster.Feed == feed && roster.From <= seq {
+			return roster.Members, true
+		}
+	}
+	return nil, false
+}
+
+// Holders are the others that told us to have number seq of a chain, by id.
+func (r *Room) Holders(chain record.Chain, seq uint64) []identity.DeviceID {
+	var have []identity.DeviceID
+	if ls := r.ledger.levels[chain]; ls != nil {
+		for _, n := range ls.of {
+			if ls.stretch(n).holds(seq) {
+				have = append(have, r.ledger.devices.ids[n.device])
+			}
+		}
+	}
+	slices.SortFunc(have, identity.DeviceID.Compare)
+	return have
+}
+
+// Tally is how many members a record of an own feed counts against, and how many of them have it.
+func (r *Room) Tally(e record.Entry) (members, have int) {
+	roster, _ := r.Roster(e.Header.Feed, e.Header.Seq)
+	for _, id := range roster {
+		if r.has(e.Chain(), e.Header.Seq, id) {
+			have++
+		}
+	}
+	return len(roster), have
+}
+
+func (r *Room) has(chain record.Chain, seq uint64, id identity.DeviceID) bool {
+	lv, _ := r.ledger.get(chain, id)
+	return lv.holds(seq)
+}
+
+// told takes a member's claim of a chain that we have something of. Who claims of our own chain more than there is, or
+// another record than ours at its end, has said nothing about ours.
+func (r *Room) told(now time.Duration, from identity.DeviceID, f *feed, c wire.FeedClaim) {
+	if f.high != 0 && r.isMember(from) {
+		r.toldBy(now, from, f, c)
+	}
+}
+
+// toldBy takes the claim of who is known to be a member, of a chain that we have something of.
+func (r *Room) toldBy(now time.Duration, from identity.DeviceID, f *feed, c wire.FeedClaim) {
+	own := f.author == r.self
+	switch {
+	case from == r.self, from == f.author:
+	case c.High == f.high && c.Head != [4]byte(f.head[:4]):
+	case own && c.High > f.high:
+	default:
+		r.setLevel(now, f, from, c.Low, min(c.High, max(f.proven, f.high)))
+	}
+}
+
+// agreed takes it that a member has what we have: its sum is ours.
+func (r *Room) agreed(now time.Duration, from identity.DeviceID) {
+	if !r.isMember(from) {
+		return
+	}
+	before, known := r.ledger.agreed[from]
+	this := agreement{r.changes, r.present[from].Instance}
+	for i, f := range slices.Backward(r.recent) {
+		if known && before.run == this.run && f.changed <= before.changes {
+			break // and so all that changed earlier: it was noted then
+		}
+		if f.author == r.self || i >= len(r.recent)-agreedFeeds {
+			r.toldBy(now, from, f, f.wireClaim())
+		}
+	}
+	r.ledger.agreed[from] = this
+}
+
+// listed takes the whole list of what a member has within s: what it does not name it does not claim any more, and what
+// an earlier run had of that is lost.
+func (r *Room) listed(now time.Duration, from identity.DeviceID, s span, claims []wire.FeedClaim) {
+	p, here := r.present[from]
+	if !here {
+		return
+	}
+	lacks := func(f *feed) bool {
+		return s.contains(f.short) &&
+			!slices.ContainsFunc(claims, func(c wire.FeedClaim) bool { return c.Feed == f.short })
+	}
+	for _, f := range r.short {
+		if f.holders[from] != nil && lacks(f) {
+			f.disclaim(from)
+		}
+	}
+	for _, f := range r.recent {
+		if lv, known := r.ledger.get(f.id, from); known && lv.run != p.Instance && lacks(f) {
+			r.setLevel(now, f, from, 0, 0)
+		}
+	}
+}
+
+func (s span) contains(name record.ShortFeed) bool {
+	return bytes.Compare(name[:], s.from[:]) >= 0 && bytes.Compare(name[:], s.to[:]) <= 0
+}
+
+// setLevel notes from where and how far a member that speaks now has a chain.
+func (r *Room) setLevel(now time.Duration, f *feed, id identity.DeviceID, low, high uint64) {
+	l, own := &r.ledger, f.author == r.self
+	was, known := l.get(f.id, id)
+	if !known && (high == 0 || !own && l.others >= maxOtherLevels) {
+		return
+	}
+	run := was.run
+	if p, here := r.present[id]; here {
+		run = p.Instance
+	}
+	next := was.then(low, high, run)
+	if next == was && known {
+		return
+	}
+	if own && !known && l.own >= maxOwnLevels {
+		r.forgetLevels()
+	}
+	changed := next.stretch != was.stretch
+	if !l.put(f.id, id, next, own, changed) || !changed {
+		return
+	}
+	delay := saveOthersAfter
+	if own {
+		delay = saveAfter
+	}
+	l.saveAt = min(l.saveAt, now+delay)
+	r.recountWatched(now, f.id, id, was, next)
+}
+
+// forgetLevels makes place: those of the own feed that is quiet longest are in the store as well.
+func (r *Room) forgetLevels() {
+	l := &r.ledger
+	for _, f := range r.recent {
+		ls := l.levels[f.id]
+		if f.author != r.self || f == r.own || ls == nil {
+			continue
+		}
+		r.save(ls, ls.unsaved)
+		l.own -= len(ls.of)
+		delete(l.levels, f.id)
+		return
+	}
+}
+
+// saveLevels has the store keep what it does not know yet, so much at a time.
+func (r *Room) saveLevels(now time.Duration) {
+	l := &r.ledger
+	if now < l.saveAt {
+		return
+	}
+	l.saveAt = never
+	if r.saveUnsaved(maxSaved); l.unsaved > 0 {
+		l.saveAt = now + saveAfter
+	}
+}
+
+// FlushLedger has the store keep all that it does not know yet: the process is about to end.
+func (r *Room) FlushLedger() {
+	r.ledger.saveAt = never
+	r.saveUnsaved(r.ledger.unsaved)
+}
+
+// saveUnsaved hands at most so many levels to the store, those of own chains first: nobody else keeps them.
+func (r *Room) saveUnsaved(most int) {
+	var chains []*levels
+	for _, ls := range r.ledger.levels {
+		if ls.unsaved > 0 {
+			chains = append(chains, ls)
+		}
+	}
+	slices.SortFunc(chains, func(a, b *levels) int {
+		return cmp.Or(b.rank()-a.rank(), a.chain.Compare(b.chain))
+	})
+	for _, ls := range chains {
+		most -= r.save(ls, most)
+	}
+}
+
+func (ls *levels) rank() int {
+	if ls.own {
+		return 1
+	}
+	return 0
+}
+
+// save hands at most so many levels of a chain to the store and tells how many there were.
+func (r *Room) save(ls *levels, most int) (saved int) {
+	most = min(most, ls.unsaved)
+	r.out.Store.Levels = slices.Grow(r.out.Store.Levels, most)
+	for i := 0; saved < most; i++ {
+		n := &ls.of[i]
+		if !n.unsaved {
+			continue
+		}
+		n.unsaved = false
+		saved++
+		is := ls.stretch(*n)
+		r.out.Store.Levels = append(r.out.Store.Levels, record.Level{
+			Chain: ls.chain, Device: r.ledger.devices.ids[n.device], Low: is.low, High: is.high,
+		})
+	}
+	ls.unsaved -= saved
+	r.ledger.unsaved -= saved
+	return saved
+}
+
+// refusedLevels has levels that the store did not keep saved later.
+func (r *Room) refusedLevels(now time.Duration, refused []record.Level) {
+	l := &r.ledger
+	for _, lv := range refused {
+		if is, known := l.get(lv.Chain, lv.Device); known {
+			l.put(lv.Chain, lv.Device, is, false, true)
+			l.saveAt = min(l.saveAt, now+saveOthersAfter)
+		}
+	}
+}
+
+// Inherit takes over the ledger of a conversation whose records come into this one.
+func (r *Room) Inherit(now Now, from *Room) {
+	r.out.Store.Rosters = append(r.out.Store.Rosters, from.ledger.rosters...)
+	r.ledger.rosters = append(slices.Clone(from.ledger.rosters), r.ledger.rosters...)
+	r.ledger.rosters = r.ledger.rosters[max(0, len(r.ledger.rosters)-maxRosters):]
+	var chains []*levels
+	for chain, ls := range from.ledger.levels {
+		if r.feeds[chain] == nil && chain.Feed.Author == r.cfg.Key.Public() { // else what was told here counts
+			chains = append(chains, ls)
+		}
+	}
+	slices.SortFunc(chains, func(a, b *levels) int { return a.chain.Compare(b.chain) })
+	for _, ls := range chains {
+		for _, n := range ls.of {
+			id, lv := from.ledger.devices.ids[n.device], from.ledger.level(ls, n)
+			if r.ledger.put(ls.chain, id, lv, true, true) {
+				r.ledger.saveAt = min(r.ledger.saveAt, now.Mono+saveAfter)
+			}
+		}
+	}
+}

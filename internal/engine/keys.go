@@ -1,0 +1,318 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"bcast/chat"
+	"bcast/identity"
+	"bcast/internal/record"
+	"bcast/internal/seal"
+	"bcast/internal/wire"
+)
+
+// A private room's keys change by a rekey: a post, said under the keys of before, that holds a new secret sealed to
+// each member who stays.
+const (
+	// rekeyGrace is how long what members say under the keys of before is taken: they may not have the new ones yet.
+	rekeyGrace = 10 * time.Minute
+	// tellEach is how often a member that speaks under old keys is told the new ones.
+	tellEach = time.Second
+	// maxShutOut is how many one rekey names: their ids stand beside a body that is full.
+	maxShutOut = 32
+	// maxEpochJump is how far ahead of ours a rekey's epoch may be: one of the last number there is must not end all
+	// rekeying.
+	maxEpochJump = 1024
+)
+
+// rekeyAgain is when a rekey is said again under the keys of before.
+var rekeyAgain = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 8 * time.Second}
+
+// Errors of Rekey.
+var (
+	ErrPublic   = errors.New("the keys of a public room follow from its name")
+	ErrShutOut  = errors.New("none of the room's members, or too many")
+	ErrOnlySelf = errors.New("one cannot shut out oneself: leave the room")
+	ErrOut      = errors.New("a member shut this device out of the room")
+	ErrDirect   = errors.New("the keys of a direct room follow from those of its two devices")
+)
+
+// Keys are those of a private room.
+type Keys struct {
+	Secret      seal.Secret // names the room, and is its first key
+	Epoch       uint32      // of the current keys; 0: the room was never rekeyed
+	EpochSecret seal.Secret
+}
+
+// PushKeys are those of what is pushed behind a post of a room, for each of the room's keys, the current one first;
+// none if the room is not joined.
+func (e *Engine) PushKeys(room identity.RoomName, post record.Ref) []*seal.Push {
+	r := e.rooms[room]
+	if r == nil {
+		return nil
+	}
+	var name [seal.PostIDSize]byte
+	binary.BigEndian.PutUint16(name[copy(name[:], post.Record[:]):], post.Index)
+	return r.ring.Push(name)
+}
+
+// ring is the keys of a room: what Join says, and what the rekeys kept have brought since.
+func (e *Engine) ring(name identity.RoomName, k *Keys) (*seal.Ring, error) {
+	if k == nil {
+		return seal.NewRing(seal.PublicSecret(name), e.cfg.NewAEAD)
+	}
+	ring, err := seal.NewRing(k.Secret, e.cfg.NewAEAD)
+	if err == nil && k.Epoch > 0 {
+		ring, err = ring.Add(k.Epoch, k.EpochSecret)
+	}
+	return ring, err
+}
+
+// Rekey changes the keys of a private room, and shuts out members: who is not named by it reads nothing from then on.
+// The Reply comes when the new keys are in force here.
+type Rekey struct {
+	Room    identity.RoomName
+	Without []identity.DeviceID
+}
+
+func (c Rekey) do(e *Engine, now Now, token uint64) {
+	r := e.rooms[c.Room]
+	switch {
+	case r == nil || r.leaving != nil:
+		e.answer(token, Reply{Err: ErrNotJoined})
+		return
+	case !r.private:
+		e.answer(token, Reply{Err: ErrPublic})
+		return
+	case r.direct != nil:
+		e.answer(token, Reply{Err: ErrDirect})
+		return
+	case e.readOnly(now) != nil:
+		e.answer(token, Reply{Err: e.readOnly(now)})
+		return
+	}
+	posts, err := e.rekeyPosts(now, r, c.Without)
+	if err != nil {
+		e.answer(token, Reply{Err: err})
+		return
+	}
+	for i, p := range posts {
+		id, err := r.scopes[0].chat.Say(now, []record.Post{p}, false)
+		if err != nil {
+			e.answer(token, Reply{Err: err})
+			return
+		}
+		if i == len(posts)-1 {
+			e.saying[id] = token
+		}
+	}
+}
+
+// rekeyPosts draws a new secret and seals it to the members who stay.
+func (e *Engine) rekeyPosts(now Now, r *room, without []identity.DeviceID) ([]record.Post, error) {
+	s := r.scopes[0]
+	if slices.Contains(without, e.id) {
+		return nil, ErrOnlySelf
+	}
+	for _, id := range without {
+		if !s.chat.IsMember(id) {
+			return nil, ErrShutOut
+		}
+	}
+	if len(without) > maxShutOut {
+		return nil, ErrShutOut
+	}
+	var secret seal.Secret
+	if _, err := io.ReadFull(e.cfg.Random, secret[:]); err != nil {
+		return nil, fmt.Errorf("draw a room secret: %w", err)
+	}
+	members := slices.DeleteFunc(s.chat.Keys(now), func(k identity.PublicKey) bool {
+		return slices.Contains(without, k.ID())
+	})
+	bodies, _, err := seal.SealRekey(e.cfg.Random, r.ring.RoomID(), r.ring.Epoch()+1, e.cfg.Key.Public(), secret, members)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, id := range without {
+		names = append(names, id.String())
+	}
+	posts := make([]record.Post, len(bodies))
+	for i, b := range bodies {
+		posts[i] = record.Post{Kind: record.KindRekey, Text: strings.Join(names, " "), Data: b}
+	}
+	return posts, nil
+}
+
+// rekeyed takes the new keys that a stored rekey brings, if it is a member's and they are for us. A direct room has the
+// keys that follow from its devices.
+func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
+	if !r.private || r.direct != nil || !s.chat.IsMember(ev.Device) && ev.Device != e.id {
+		return
+	}
+	if shutsOut(ev.Posts[0], e.id) {
+		r.out = true
+		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
+		return
+	}
+	before := r.keys
+	if !e.openRekey(r, ev.Record, ev.Posts[0]) {
+		return
+	}
+	if r.keys != before {
+		e.switchKeys(now, r)
+	}
+	if ev.Device == e.id {
+		for _, d := range rekeyAgain {
+			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
+		}
+	}
+}
+
+// openRekey adds what a rekey brings to the ring, if it is sealed to us.
+func (e *Engine) openRekey(r *room, rec *record.Record, p record.Post) bool {
+	epoch, secret, ours, err := seal.OpenRekey(e.cfg.Key, r.ring.RoomID(), rec.Header.Feed.Author, p.Data)
+	if err != nil || !ours || epoch > r.ring.Epoch()+maxEpochJump {
+		return false
+	}
+	ring, err := r.ring.Add(epoch, secret)
+	if err != nil {
+		return false
+	}
+	r.take(ring)
+	return true
+}
+
+// take has the room go on with a ring that has more keys: those who have them are in.
+func (r *room) take(ring *seal.Ring) {
+	r.ring, r.keys, r.out = ring, ring.Current(), false
+	for _, s := range r.scopes {
+		s.chat.SetKeyEpoch(ring.Epoch())
+	}
+}
+
+// switchKeys has all of us go on with the keys that a room has taken.
+func (e *Engine) switchKeys(now Now, r *room) {
+	r.switched = now.Mono
+	e.refreshOpener()
+	e.out.Events = append(e.out.Events, Event{
+		Kind: KeysEvent, Room: r.name, Keys: &Keys{Epoch: r.ring.Epoch(), EpochSecret: r.ring.Secret()},
+	})
+}
+
+// shutsOut tells whether a rekey names a device among those that it shuts out.
+func shutsOut(p record.Post, id identity.DeviceID) bool {
+	return slices.Contains(strings.Fields(p.Text), id.String())
+}
+
+// readmit takes the keys of an invite of after a rekey into a room that is joined: who was shut out comes back with
+// them, and is a member again.
+func (e *Engine) readmit(now Now, r *room, k *Keys) {
+	if k == nil || k.Epoch <= r.ring.Epoch() || r.direct != nil {
+		return
+	}
+	ring, err := r.ring.Add(k.Epoch, k.EpochSecret)
+	if err != nil {
+		return // an empty secret: no invite has one
+	}
+	r.take(ring)
+	e.switchKeys(now, r)
+	for _, s := range r.scopes {
+		e.enrol(now, r, s)
+	}
+}
+
+// reopenRekeys brings the ring of a restored room up to the rekeys that its store kept.
+func (e *Engine) reopenRekeys(r *room) {
+	for _, s := range r.scopes {
+		for _, rec := range s.chat.Rekeys() {
+			for _, p := range rekeysIn(rec) {
+				r.out = !e.openRekey(r, rec, p) && (r.out || shutsOut(p, e.id))
+			}
+		}
+	}
+}
+
+func rekeysIn(rec *record.Record) []record.Post {
+	posts, err := rec.Posts()
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(posts, func(p record.Post) bool { return p.Kind != record.KindRekey })
+}
+
+// rekeying is a rekey that is to be said again under the keys of before.
+type rekeying struct {
+	at   time.Duration
+	keys *seal.Room
+	rec  *record.Record
+}
+
+func (r *room) rekeyDeadline() time.Duration {
+	at := never
+	for _, k := range r.rekeys {
+		at = min(at, k.at)
+	}
+	return at
+}
+
+// sayRekeys says again what is due.
+func (e *Engine) sayRekeys(now Now, r *room) {
+	r.rekeys = slices.DeleteFunc(r.rekeys, func(k rekeying) bool {
+		if k.at > now.Mono {
+			return false
+		}
+		e.budget.queue(outgoing{r.name, r.scopes[0], k.keys, recordSend(k.rec), now.Mono, 0})
+		return true
+	})
+}
+
+func recordSend(rec *record.Record) chat.Send {
+	return chat.Send{Class: chat.Fresh, Frame: wire.Record{Bytes: rec.Bytes()}, Record: rec.ID}
+}
+
+// underOldKeys takes a datagram that was sealed with keys of before. For a while members may not have the new ones; who
+// is none any more is not heard. A member is told the new keys, each time it shows that it does not have them.
+func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop {
+	author := op.record
+	switch {
+	case author != nil && !s.chat.IsMember(author.Header.Feed.Author.ID()):
+		return wire.DropStranger
+	case now.Mono-r.switched > rekeyGrace && op.signed == nil:
+		return wire.DropUnknownRoom
+	case op.signed == nil:
+		return ""
+	}
+	id := op.signed.Sender.Key.ID()
+	if !s.chat.IsMember(id) {
+		return wire.DropStranger
+	}
+	if p, known := e.discovery.Peer(id); known && now.Mono >= r.toldAt[id]+tellEach {
+		if r.toldAt == nil {
+			r.toldAt = map[identity.DeviceID]time.Duration{}
+		}
+		r.toldAt[id] = now.Mono
+		if rec := rekeyFor(s, id); rec != nil {
+			e.sendTo(p, r, s, op.keys, recordSend(rec))
+		}
+	}
+	return ""
+}
+
+// rekeyFor is the last rekey that has a secret for a device; nil if none has.
+func rekeyFor(s *scope, id identity.DeviceID) *record.Record {
+	for _, rec := range slices.Backward(s.chat.Rekeys()) {
+		for _, p := range rekeysIn(rec) {
+			if bytes.Contains(p.Data, id[:]) {
+				return rec
+			}
+		}
+	}
+	return nil
+}

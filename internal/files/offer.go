@@ -1,0 +1,96 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"time"
+)
+
+// Give brings files and directories of this host, each the only thing of its root that is meant, to a device's inbox.
+// asked is called when its user has to be asked. It waits for that until ctx ends.
+func (r *Remote) Give(ctx context.Context, things []Thing, asked func(), o Options) error {
+	head, err := describe(ctx, things)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(head)
+	if err != nil {
+		return err
+	}
+	answer, err := r.offered(ctx, http.MethodPost, "offers", bytes.NewReader(body))
+	if err == nil && answer.State == OfferWaiting {
+		asked()
+	}
+	for err == nil && answer.State == OfferWaiting {
+		id := answer.ID
+		begun := time.Now()
+		answer, err = r.offered(ctx, http.MethodGet, "offers/"+url.PathEscape(id), nil)
+		if err == nil && answer.State == OfferWaiting && time.Since(begun) < time.Second {
+			select { // who answers at once is not asked all the time
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, t := range things {
+		if err := r.Send(ctx, t.Root, t.Name, offerMark+answer.ID, path.Base(t.Name), o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Thing is a file or directory of this host.
+type Thing struct {
+	Root *os.Root
+	Name string // below it
+}
+
+// describe counts what is to be given.
+func describe(ctx context.Context, things []Thing) (head offerHead, err error) {
+	for i, t := range things {
+		w := walker{ctx: ctx, root: t.Root, deep: true, left: maxEntries}
+		w.tell = func(e Entry) error {
+			if !e.Dir && e.Skip == "" {
+				head.Files, head.Bytes = head.Files+1, head.Bytes+e.Size
+			}
+			return nil
+		}
+		top, _ := w.entry(t.Name, "", path.Base(t.Name))
+		if top.Skip != "" {
+			return head, newError(CodeName, nil, t.Name+": "+top.Skip, "")
+		}
+		if i == 0 {
+			head.Name = path.Base(t.Name)
+		}
+		if err = w.tell(top); err == nil && top.Dir {
+			err = w.walk(t.Name, "", 0)
+		}
+		if err != nil {
+			return head, err
+		}
+	}
+	return head, nil
+}
+
+func (r *Remote) offered(ctx context.Context, method, what string, body io.Reader) (told offered, err error) {
+	response, err := r.ask(ctx, method, "http://files/v1/"+what, body, nil)
+	if err != nil {
+		return told, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(limited(response.Body)).Decode(&told); err != nil {
+		return told, broken(err)
+	}
+	return told, nil
+}

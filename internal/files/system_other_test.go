@@ -1,0 +1,5 @@
+//go:build !linux && !darwin && !freebsd
+
+package files
+
+func mkfifo(string) error { return nil }

@@ -1,0 +1,93 @@
+//go:build unix
+
+package sim
+
+import (
+	"flag"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"bcast/discovery"
+	"bcast/internal/engine"
+	"bcast/internal/wire"
+)
+
+var crowdFlag = flag.Int("sim.crowd", 0, "have so many devices come together and be idle")
+
+// TestCrowd is `scripts/sim crowd N`: what so many devices on one wire, all in one room, cost.
+func TestCrowd(t *testing.T) {
+	if *crowdFlag == 0 {
+		t.Skip("run by scripts/sim crowd N")
+	}
+	nodes := *crowdFlag
+	opt := steady(nodes)
+	opt.Posts, opt.Together = 0, max(time.Second, time.Duration(nodes)*10*time.Millisecond)
+	settled := opt.Together + 2*time.Minute
+	opt.Duration = settled + 5*time.Minute
+	w := newWorld(opt)
+	pairs, met := 0, time.Duration(0)
+	w.watch = func(_ *node, e engine.Event) {
+		if e.Kind == engine.PeerEvent && e.Peer.Status == discovery.Here && e.Peer.FirstSeen == e.Peer.LastSeen {
+			pairs, met = pairs+1, w.now
+		}
+	}
+	began := spent()
+	var level time.Duration
+	var look func()
+	look = func() {
+		if f, _, _ := w.check.apart(0); f == nil && w.now > opt.Together {
+			level = w.now
+			return
+		}
+		w.after(time.Second, look)
+	}
+	w.at(opt.Together, look)
+	var coming Count
+	var came time.Duration
+	w.at(settled, func() {
+		coming, w.count = w.count, newCount()
+		came = spent() - began
+	})
+	r := w.run()
+	if r.Err != nil {
+		t.Error(r.Err)
+	}
+	idle, idled := (opt.Duration - settled).Seconds(), spent()-began-came
+	report(t, "%d devices started within %v: %d pairs met, the last after %v, all level after %v; %d datagrams sent, %d "+
+		"received; %v of CPU", nodes, opt.Together, pairs, met.Round(time.Millisecond), level.Round(time.Millisecond),
+		coming.Sent, coming.Received, came.Round(time.Millisecond))
+	digests := float64(r.Count.Broadcasts[wire.TypeDigest]+r.Count.Unicasts[wire.TypeDigest]) / idle
+	report(t, "then idle: %.2f datagrams a second together, of them beats %.2f, digests %.2f; %v of CPU a simulated hour and "+
+		"device; broadcast %v, unicast %v", float64(r.Count.Sent)/idle, float64(r.Count.Broadcasts[wire.TypeBeat])/idle,
+		digests, time.Duration(float64(idled)*3600/idle/float64(nodes)).Round(time.Millisecond),
+		r.Count.Broadcasts, r.Count.Unicasts)
+	with := heap()
+	devices := w.nodes
+	w.nodes = nil
+	for _, n := range devices {
+		n.engine = nil
+	}
+	engines := float64(with - heap())
+	report(t, "memory: %.0f MB, of them engines %.0f, in each a peer with its join record and what it told of others' %.0f "+
+		"bytes", float64(with)/1e6, engines/1e6, engines/float64(nodes)/float64(nodes-1))
+	runtime.KeepAlive(w)
+}
+
+// spent is the processor time that this process took.
+func spent() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// heap is how many bytes are in use.
+func heap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}

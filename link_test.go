@@ -1,0 +1,60 @@
+package bcast
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"bcast/internal/control"
+	"bcast/internal/lan"
+)
+
+// A wire that ends at an access point is for a person to name, and a radio that has the air for itself, too.
+func TestLinkIsFoundOrSet(t *testing.T) {
+	for _, test := range []struct {
+		link  string
+		found bool
+		want  bool
+	}{
+		{"", true, true}, {"auto", true, true}, {"auto", false, false}, {"wired", true, false}, {"wifi", false, true},
+	} {
+		cfg := Config{Link: test.link}
+		if err := cfg.fill(); err != nil {
+			t.Fatal(err)
+		}
+		if got := onWifi(cfg.Link, lan.Interface{Wifi: test.found}); got != test.want {
+			t.Errorf("link %q on Wi-Fi %t counts as Wi-Fi: %t", test.link, test.found, got)
+		}
+	}
+	cfg := Config{Link: "tin"}
+	var refused *control.Error
+	if err := cfg.fill(); !errors.As(err, &refused) || refused.Code != control.CodeInvalid {
+		t.Errorf("link tin: %v", err)
+	}
+}
+
+// Events tell of interfaces that came, changed and went, and of no others.
+func TestChangedInterfaces(t *testing.T) {
+	eth, wlan := lan.Interface{Index: 2, Name: "eth0", Up: true, Used: true}, lan.Interface{Index: 3, Name: "wlan0", Up: true}
+	off := eth
+	off.Up, off.Used, off.Reason = false, false, "it is down"
+	for _, test := range []struct {
+		what     string
+		was, are []lan.Interface
+		want     []string
+	}{
+		{"nothing", []lan.Interface{eth, wlan}, []lan.Interface{eth, wlan}, nil},
+		{"one came", []lan.Interface{eth}, []lan.Interface{eth, wlan}, []string{"wlan0 true "}},
+		{"one went down", []lan.Interface{eth, wlan}, []lan.Interface{off, wlan}, []string{"eth0 false it is down"}},
+		{"one is gone", []lan.Interface{eth, wlan}, []lan.Interface{wlan}, []string{"eth0 false it is gone"}},
+	} {
+		var got []string
+		for _, i := range changed(test.was, test.are) {
+			got = append(got, fmt.Sprintf("%s %t %s", i.Name, i.Up, i.Reason))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: told %q, want %q", test.what, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package bcast
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"bcast/internal/roster"
+	"bcast/internal/survey"
+	"bcast/internal/virtual"
+)
+
+// virtualHost is a host of a LAN in memory, with its one segment.
+type virtualHost struct{ link *virtual.Link }
+
+// virtual is the host of this Node in memory; nil if it is on this host's networks.
+func (n *Node) virtual() *virtualHost {
+	if link, is := n.lan.(*virtual.Link); is {
+		return &virtualHost{link}
+	}
+	return nil
+}
+
+// name is one for each address: host-1, host-2 …
+func (h *virtualHost) name() string {
+	addr := h.Addrs()[0].As4()
+	return fmt.Sprintf("host-%d", int(addr[2])<<8|int(addr[3]))
+}
+
+// Segments implements survey.Host.
+func (h *virtualHost) Segments() ([]survey.Segment, error) { return []survey.Segment{h}, nil }
+
+// Neighbours implements survey.Host: nobody keeps a table.
+func (h *virtualHost) Neighbours() ([]roster.Sighting, error) { return nil, nil }
+
+// Fetch implements survey.Host: nobody serves documents.
+func (h *virtualHost) Fetch(context.Context, netip.Addr, string, string, int) ([]byte, error) {
+	return nil, errors.New("there is no HTTP on a LAN in memory")
+}
+
+// Seed implements survey.Host.
+func (h *virtualHost) Seed() (seed [32]byte) {
+	rand.Read(seed[:])
+	return seed
+}
+
+// Name implements survey.Segment.
+func (h *virtualHost) Name() string { return h.link.Interfaces()[0].Name }
+
+// Addrs implements survey.Segment.
+func (h *virtualHost) Addrs() []netip.Addr {
+	return []netip.Addr{h.link.Interfaces()[0].Addrs[0].Addr()}
+}
+
+// Subnets implements survey.Segment.
+func (h *virtualHost) Subnets() []netip.Prefix { return h.link.Interfaces()[0].Addrs }
+
+// Has implements survey.Segment.
+func (h *virtualHost) Has(like netip.Addr) bool { return like.Is4() }
+
+// Open implements survey.Segment.
+func (h *virtualHost) Open(group netip.AddrPort, join bool, hops int) (survey.Link, error) {
+	return h.link.OpenGroup(group, join, hops)
+}

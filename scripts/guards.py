@@ -90,7 +90,7 @@ guard("09_An_invite_is_never_printed", SEAL, "internal/seal/invite.go",
       'func (Invite) String() string { return "[redacted]" }', "func (i Invite) String() string { return i.Text() }")
 guard("10_Nothing_is_made_markup", PAGE, GUARD, "; trusted-types 'none'", "")
 guard("10_Nothing_is_made_markup", PAGE, "internal/page/assets/post.js", "button.textContent =", "button.innerHTML =")
-off("11_Lengths_beyond_the_datagram", WIRE, "internal/wire/reader.go", "n > limit || n*size > len(r.b)")
+off("11_Lengths_beyond_the_datagram", WIRE, "internal/wire/fields.go", "n > limit || n*size > len(f.b)")
 off("12_Empty_datagrams", ENGINE, OPEN, "d.Size == 0", case=True)
 guard("13_Own_datagrams_cause_nothing", ENGINE, RECEIVE,
       "	case op.own:\n		e.heardOwn(now, d)\n		return wire.DropOwn\n", "")
@@ -116,8 +116,8 @@ off("17_A_source_that_is_not_claimed", "./discovery", "discovery/receive.go", "!
 guard("17_Nothing_goes_where_a_payload_says", ENGINE, "discovery/receive.go",
       "	from = unmap(from)\n	m :=", "	from = netip.AddrPortFrom(p.Addrs[0], p.UnicastPort)\n	m :=")
 off("18_Two_devices_do_not_answer_each_other", ENGINE, RECEIVE, "!p.To.IsZero() && p.To != e.cfg.Instance")
-guard("19_Counts_take_no_memory", WIRE, "internal/wire/reader.go",
-      "	n := int(r.u8())\n	if", "	n := int(r.u8())\n	_ = make([]byte, n<<8)[n]\n	if")
+guard("19_Counts_take_no_memory", WIRE, "internal/wire/fields.go",
+      "	n := int(f.U8())\n	if", "	n := int(f.U8())\n	_ = make([]byte, n<<8)[n]\n	if")
 guard("20_A_backup_copied_over_does_not_resume", "./internal/history", "internal/history/mark.go",
       "		return before.File == now.file\n", "		return true\n")
 guard("21_A_slow_body_is_dropped", "./internal/control", "internal/control/handler.go",

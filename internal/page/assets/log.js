@@ -32,7 +32,9 @@ export class Log {
     this.watch = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) this.askWho(entry.target);
     }, {root: view});
-    this.reorder = soon(() => this.reload(), 400);
+    this.renewing = Promise.resolve();
+    this.since = null; // while an answer of renew is on its way: what was done meanwhile
+    this.reorder = soon(() => this.reload().catch(this.on.failed), 400);
     this.pinned = true;
     this.resized = new ResizeObserver(() => this.pinned && this.toEnd());
     this.resized.observe(view);
@@ -48,11 +50,22 @@ export class Log {
   get last() { return this.posts.at(-1); }
 
   // open shows the newest posts.
-  async open() {
-    const posts = await get(roomPath(this.room, `/posts?limit=${PAGE}`));
-    if (this.closed) return;
-    this.reset(posts, posts.length < PAGE);
-    this.toEnd();
+  open() { return this.renew(PAGE); }
+
+  // renew shows the newest posts instead of what is shown, one wish after the other. What comes or changes while the
+  // answer is on its way may not be in it, and is done again.
+  renew(count) {
+    this.renewing = this.renewing.catch(() => {}).then(async () => {
+      const since = this.since = [];
+      const posts = await get(roomPath(this.room, `/posts?limit=${count}`)).finally(() => { this.since = null; });
+      if (this.closed) return;
+      const pinned = this.pinned, top = this.view.scrollTop;
+      this.reset(posts, posts.length < count);
+      if (pinned) this.toEnd();
+      else this.view.scrollTop = top;
+      for (const again of since) again();
+    });
+    return this.renewing;
   }
 
   reset(posts, complete) {
@@ -66,15 +79,7 @@ export class Log {
   }
 
   // reload asks again for all that is shown: a post came that belongs in between.
-  async reload() {
-    const count = Math.max(PAGE, Math.min(this.posts.length + 1, 5000));
-    const posts = await get(roomPath(this.room, `/posts?limit=${count}`));
-    if (this.closed) return;
-    const pinned = this.pinned, top = this.view.scrollTop;
-    this.reset(posts, posts.length < count);
-    if (pinned) this.toEnd();
-    else this.view.scrollTop = top;
-  }
+  reload() { return this.renew(Math.max(PAGE, Math.min(this.posts.length + 1, 5000))); }
 
   // older puts a page above what is shown. It tells whether there was one.
   older(limit = PAGE) {
@@ -84,8 +89,10 @@ export class Log {
   }
 
   async loadOlder(limit) {
-    const posts = await get(roomPath(this.room, `/posts?limit=${limit}&before=${encodeURIComponent(this.posts[0].id)}`));
+    const first = this.posts[0].id;
+    const posts = await get(roomPath(this.room, `/posts?limit=${limit}&before=${encodeURIComponent(first)}`));
     if (this.closed) return false;
+    if (this.posts[0]?.id !== first) return true; // renewed meanwhile: what is above is asked for anew
     this.complete = posts.length < limit;
     const fromEnd = this.view.scrollHeight - this.view.scrollTop;
     const kept = this.view.scrollTop;
@@ -135,6 +142,7 @@ export class Log {
 
   // add takes a post that was said now.
   add(post) {
+    this.since?.push(() => this.add(post));
     if (this.nodes.has(post.id)) return;
     if (post.late) return this.reorder();
     let chunk = this.box.lastElementChild;
@@ -167,6 +175,7 @@ export class Log {
 
   // change takes a post as it is now: edited, deleted, reacted to.
   change(post) {
+    this.since?.push(() => this.change(post));
     const at = this.find(post.id);
     if (at < 0) return;
     this.posts[at] = post;

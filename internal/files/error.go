@@ -12,7 +12,7 @@ type Code string
 
 const (
 	CodeNotFound  Code = "not_found" // there is no such thing, or not for who asks
-	CodeForbidden Code = "forbidden" // it may be read but not written
+	CodeForbidden Code = "forbidden" // it may be read but not written, or the device's own system does not let it
 	CodeExists    Code = "exists"    // a file of that name is there, and is not replaced
 	CodeName      Code = "name"      // the name or path is refused
 	CodeInvalid   Code = "invalid"   // the request is malformed

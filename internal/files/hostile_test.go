@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -510,5 +513,19 @@ func TestInterruptedIsSaid(t *testing.T) {
 	cancel()
 	if err := d.Fetch(ctx, "docs", "f", d.out, "f", Options{Patience: time.Hour}); err == nil {
 		t.Error("it went on")
+	}
+}
+
+// What the file system of the one who shares does not allow is told as that, and not where it lies.
+func TestWhatMayNotBeWrittenIsSaid(t *testing.T) {
+	s := &Server{log: slog.New(slog.DiscardHandler)}
+	for err, want := range map[error]Code{
+		syscall.EROFS: CodeForbidden, syscall.EACCES: CodeForbidden, syscall.EPERM: CodeForbidden, syscall.EIO: CodeInternal,
+	} {
+		request := httptest.NewRequest(http.MethodPut, "/x", nil)
+		told := s.reason(&answer{Request: request}, &fs.PathError{Op: "openat", Path: "/home/alice/x", Err: err})
+		if told.Code != want || strings.Contains(told.Message+told.Hint, "alice") {
+			t.Errorf("%v: %+v", err, told)
+		}
 	}
 }

@@ -208,6 +208,10 @@ func (s *Server) reason(a *answer, err error) *Error {
 		return newError(CodeBroken, err, "", "")
 	}
 	s.log.Warn("a file was not served", "device", a.visitor.Device, "err", err)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return newError(CodeForbidden, nil, "the device's own file system does not let it read or write there",
+			"who shares it has to give bcast there the right to")
+	}
 	return newError(CodeInternal, nil, "the device cannot read or write that file", "")
 }
 

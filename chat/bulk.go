@@ -37,6 +37,9 @@ const (
 	// pullAgain is how long a member that did not deliver is not pulled from, doubling up to pullAgainMax.
 	pullAgain    = 30 * time.Second
 	pullAgainMax = 30 * time.Minute
+	// refusedAgain takes the place of pullAgain if the member closed before it said a word, as one does that has not proven
+	// us yet: a moment later it may have, and it is perhaps the only one to pull from.
+	refusedAgain = time.Second
 	// manyRecords is what a chain counts for at most: sums of what liars claim do not overflow.
 	manyRecords = math.MaxInt / maxFeeds
 	// progressEach is how often it is told how far a pull has come.
@@ -305,13 +308,19 @@ func (r *Room) PullDone(now Now) {
 
 // PullBroken says that the stream did not come about, broke, or brought too little in its time. What is missing is
 // asked for by datagram again, and pulled from others or later.
-func (r *Room) PullBroken(now Now) {
+func (r *Room) PullBroken(now Now) { r.pullInVain(now, pullAgain) }
+
+// PullRefused says that the member closed the stream before it proved to know the room.
+func (r *Room) PullRefused(now Now) { r.pullInVain(now, refusedAgain) }
+
+// pullInVain ends a pull and leaves the member alone for a while, twice as long with each failure in a row.
+func (r *Room) pullInVain(now Now, again time.Duration) {
 	p := r.bulk.pull
 	if p == nil {
 		return
 	}
 	fail := r.bulk.failures[p.from]
-	wait := min(pullAgain<<min(fail.count, 10), pullAgainMax)
+	wait := min(again<<min(fail.count, 11), pullAgainMax)
 	r.bulk.failures[p.from] = failure{fail.count + 1, now.Mono + wait + r.jitter(wait/4)}
 	r.endPull(now.Mono)
 }

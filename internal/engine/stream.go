@@ -180,6 +180,9 @@ func (e *Engine) StreamDrained(now Now, id uint64) {
 // StreamClosed says that a stream has ended, or did not come about.
 func (e *Engine) StreamClosed(now Now, id uint64, _ error) {
 	if st := e.stream(id); st != nil {
+		if e.pulling == st && st.step == proving {
+			st.scope.chat.PullRefused(now)
+		}
 		e.forgetStream(now, st)
 	}
 	e.settleOut(now)

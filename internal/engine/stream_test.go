@@ -26,6 +26,7 @@ type streams struct {
 	limit     int                        // so many bytes, and a stream breaks
 	most      map[*host]int              // how many each served at once
 	blocked   bool                       // no stream comes about: a firewall
+	shy       int                        // so many dialled streams are closed as soon as they are open
 	answer    func(h *host, op StreamOp) // takes the place of whoever is dialled
 }
 
@@ -83,6 +84,12 @@ func (c *cable) dial(h *host, op StreamOp) {
 		return o.addr.Addr() == op.To.Addr() && o.network == h.network && o.cfg.Key.Public() == op.Key
 	})
 	if i < 0 || c.blocked {
+		c.later(func() { h.StreamClosed(h.clock(), op.ID, errCut); h.settle() })
+		return
+	}
+	if c.shy > 0 {
+		c.shy--
+		c.later(func() { h.StreamOpened(h.clock(), op.ID, op.Key, [32]byte{1}, true); h.settle() })
 		c.later(func() { h.StreamClosed(h.clock(), op.ID, errCut); h.settle() })
 		return
 	}
@@ -312,6 +319,22 @@ func TestFirewallCostsLittle(t *testing.T) {
 	b.wantHas(n)
 	if c.dials != 1 {
 		t.Errorf("dialled %d times in 20 s", c.dials)
+	}
+}
+
+// Who has not proven a newcomer yet closes its stream without a word. The newcomer tries again soon: else all that it
+// missed would come by datagram.
+func TestARefusedPullIsTriedAgainSoon(t *testing.T) {
+	const n = 3_000
+	c := newCable(t)
+	c.shy, c.lost = 2, wire.TypeWant
+	a := c.host(1)
+	a.knows(past(t, 0, n)...)
+	b := c.host(1)
+	c.wait(6 * time.Second)
+	b.wantHas(n)
+	if c.dials != 3 {
+		t.Errorf("dialled %d times", c.dials)
 	}
 }
 

@@ -108,12 +108,12 @@ func mentions(text string, nick identity.Nick, id identity.DeviceID) bool {
 	}
 	first := true
 	for word := range strings.FieldsSeq(text) {
-		name, found := strings.CutPrefix(strings.ToLower(word), "@")
+		name, found := strings.CutPrefix(word, "@")
 		found = found || first && (strings.HasSuffix(name, ":") || strings.HasSuffix(name, ","))
 		if first = false; !found {
 			continue
 		}
-		name = strings.TrimRight(name, ".,:;!?…)]}\"'")
+		name = strings.ToLower(strings.TrimRight(name, ".,:;!?…)]}\"'"))
 		own := strings.ToLower(string(nick))
 		if name == own || name == own+"-"+id.Tag() || name == own+"-"+id.LongTag() {
 			return true

@@ -33,10 +33,10 @@ func TestScript(t *testing.T) {
 
 // scriptCommands are those of the scripts beside testscript's own.
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
-	"run": runHere, "fails": failsHere, "until": until, "keep": keep,
+	"run": runHere, "fails": failsHere, "begin": beginHere, "end": endHere, "until": until, "keep": keep,
 }
 
-// runHere runs the program in the process of the test, which starts none of ten milliseconds: run WORDS… What only a
+// runHere runs the program in the process of the test, which starts none of twenty milliseconds: run WORDS… What only a
 // process has is tested by those that a script starts with exec: signals, a terminal, standard input, what a shell is told.
 func runHere(ts *testscript.TestScript, negated bool, words []string) {
 	if negated {
@@ -54,6 +54,57 @@ func failsHere(ts *testscript.TestScript, negated bool, args []string) {
 	}
 	if code := here(ts, args[1:], ts.Stdout(), ts.Stderr()); strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit %d", code)
+	}
+}
+
+// begun is a program that runs here until its end is wanted or its work is done.
+type begun struct {
+	stop     context.CancelFunc
+	done     chan struct{}
+	code     int
+	out, err strings.Builder
+}
+
+// begunPrograms are those of a script, by name; it begins and ends them one after the other.
+type begunPrograms struct{}
+
+// beginHere runs the program beside the script, as runHere does: begin NAME WORDS…
+func beginHere(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) < 2 {
+		ts.Fatalf("usage: begin NAME WORDS…")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	b := &begun{stop: stop, done: make(chan struct{})}
+	env := map[string]string{} // a script may set its variables while this one reads them
+	for _, name := range []string{"BCAST_HOME", "BCAST_PORT", "HOME", "USER"} {
+		env[name] = ts.Getenv(name)
+	}
+	go func() {
+		defer close(b.done)
+		b.code = run(ctx, args[1:], stdio{strings.NewReader(""), &b.out, &b.err}, func(name string) string { return env[name] })
+	}()
+	ts.Defer(func() { stop(); <-b.done })
+	ts.Value(begunPrograms{}).(map[string]*begun)[args[0]] = b
+}
+
+// endHere ends a program that was begun, as an interrupt does, or with --done lets it come to its end. What it wrote is
+// standard output and error then: end [--done] NAME.
+func endHere(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) == 0 {
+		ts.Fatalf("usage: end [--done] NAME")
+	}
+	b := ts.Value(begunPrograms{}).(map[string]*begun)[args[len(args)-1]]
+	if b == nil {
+		ts.Fatalf("%s was not begun", args[len(args)-1])
+	}
+	if args[0] != "--done" {
+		b.stop()
+	}
+	<-b.done
+	io.WriteString(ts.Stdout(), b.out.String())
+	io.WriteString(ts.Stderr(), b.err.String())
+	if b.code != exitDone {
+		ts.Fatalf("exit %d", b.code)
 	}
 }
 
@@ -86,6 +137,7 @@ func setUpScript(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() { os.RemoveAll(home) })
+	env.Values[begunPrograms{}] = map[string]*begun{}
 	env.Setenv("PORT", fmt.Sprint(free.LocalAddr().(*net.UDPAddr).Port))
 	env.Setenv("HOMES", home)
 	env.Setenv("BCAST_HOME", home+"/own")
@@ -101,7 +153,7 @@ func until(ts *testscript.TestScript, negated bool, args []string) {
 	}
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
-	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		var out strings.Builder
 		if args[1] == "run" {
 			if here(ts, args[2:], &out, io.Discard) != exitDone {

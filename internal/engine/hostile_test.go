@@ -414,8 +414,14 @@ func TestFalsePieceDoesNotBlockALongPost(t *testing.T) {
 func TestHeadsOfAStrangerLeavePlaceForFeeds(t *testing.T) {
 	g := newSegment(t)
 	a, m := g.station(0), g.foe()
-	for epoch := range uint64(4200) { // more than a room has place for
-		m.tell(a, wire.Head{Bytes: m.sign(epoch, 1, 1, nil, "x").Head()}, 0)
+	feeds := make([]record.Draft, 4200) // more than a room has place for
+	for epoch := range feeds {
+		feeds[epoch].Header = record.Header{Feed: record.Feed{Author: m.key.Public(), Epoch: uint64(epoch)}, Seq: 1, Order: 1}
+	}
+	for flight := range slices.Chunk(feeds, record.MaxFlight) {
+		for _, first := range record.Sign(m.key, record.RoomID(m.room.ID), flight) {
+			m.tell(a, wire.Head{Bytes: first.Head()}, 0)
+		}
 	}
 	g.station(0).say("new here")
 	g.wait(30 * time.Second)

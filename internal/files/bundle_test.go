@@ -47,7 +47,7 @@ func counted(d *desk) map[string]int {
 
 func TestSmallFilesGoTogether(t *testing.T) {
 	d := newDesk(t)
-	all := smalls(t, filepath.Join(d.docs, "top"), 3*maxBundle)
+	all := smalls(t, filepath.Join(d.docs, "top"), maxBundle+4)
 	asked := counted(d)
 	var told atomic.Int64
 	done := 0
@@ -81,7 +81,7 @@ func TestSmallFilesGoTogether(t *testing.T) {
 	if is, err := os.Stat(filepath.Join(d.docs, "back", "f003")); err != nil || !is.ModTime().Equal(was.ModTime()) {
 		t.Errorf("the time of a file: %v, want %v", is, was.ModTime())
 	}
-	if asked["GET data"]+asked["PUT data"] > 0 || asked["POST bundle"] != 3 || asked["PUT bundle"] != 6 {
+	if asked["GET data"]+asked["PUT data"] > 0 || asked["POST bundle"] != 2 || asked["PUT bundle"] != 4 {
 		t.Errorf("asked %v", asked)
 	}
 	if c := d.server.Counts(); c.SentBytes != uint64(size) || c.ReceivedBytes != uint64(size) {

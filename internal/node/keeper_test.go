@@ -204,7 +204,7 @@ func TestFailureTakesWhatStandsBehindIt(t *testing.T) {
 				b.do(t, engine.Say{Room: "lobby", Posts: text("in a row")})
 				time.Sleep(10 * time.Millisecond)
 			}
-			time.Sleep(2 * time.Minute)
+			time.Sleep(30 * time.Second)
 			var id record.RoomID
 			err := a.View(context.Background(), func(now engine.Now, e *engine.Engine, _ nodeCounters) { id = e.Rooms(now)[0].ID })
 			if err != nil {

@@ -118,7 +118,7 @@ func (h *host) pulled() (have int, done bool) {
 
 func TestNodeCatchesUpByStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const n = 2000
+		const n = 600
 		seg := &segment{conduits: &conduits{pipes: map[netip.Addr]*pipe{}}}
 		a := start(t, seg, 1)
 		a.do(t, engine.Join{Room: "lobby"})

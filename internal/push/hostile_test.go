@@ -102,22 +102,23 @@ func TestADV_push_Help_is_bounded(t *testing.T) {
 		need.Wanted = append(need.Wanted, want{stripe: i + 1})
 	}
 	sent := 0
-	for i := range 1000 { // a second of asking
+	for i := range 250 { // a quarter of a second of asking
 		var out Batch
 		need.Counter++
 		n.holder.Answer(time.Duration(i)*time.Millisecond, &need, false, &out)
 		sent += out.Bytes()
 	}
-	if most := helpBurst + helpRate + 2*StripeSize; sent > most || sent < helpRate/2 {
-		t.Errorf("%d bytes sent within a second, at most %d", sent, most)
+	if most := helpBurst + helpRate/4 + 2*StripeSize; sent > most || sent < helpRate/8 {
+		t.Errorf("%d bytes sent within a quarter of a second, at most %d", sent, most)
 	}
 }
 
 // Receivers that lie about what they lack, and shards of stripes that are not there, take bounded memory.
 func TestADV_push_What_waits_is_bounded(t *testing.T) {
-	n := newNet(t, 200*StripeSize, 1, 0)
+	const stripes = 2 * maxHeld
+	n := newNet(t, stripes*StripeSize, 1, 0)
 	p := n.places[0]
-	for stripe := range 200 {
+	for stripe := range stripes {
 		if stripe < n.file.cut.list {
 			continue
 		}

@@ -326,7 +326,7 @@ func TestWhatIsLostIsSentOnceForAll(t *testing.T) {
 
 // Who loses nearly half, is killed and comes again, or comes late gets all, and holds up nobody.
 func TestOthersAreNotHeldUp(t *testing.T) {
-	const size, rate = 24 * StripeSize, 32 << 20
+	const size, rate = 12 * StripeSize, 32 << 20
 	n := newNet(t, size, 5, rate)
 	n.run(20 * time.Second)
 	alone := n.now

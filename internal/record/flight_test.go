@@ -96,6 +96,14 @@ func merkleVerify(index, size int, leaf []byte, path [][]byte) []byte {
 
 func TestFlightsAgainstRFC9162(t *testing.T) {
 	key := testKey(t, 7)
+	found := map[string]bool{} // a flight's records share one signature
+	right := func(key identity.PublicKey, message, sig []byte) bool {
+		of := string(key[:]) + string(sig) + string(message)
+		if _, known := found[of]; !known {
+			found[of] = verify(key, message, sig)
+		}
+		return found[of]
+	}
 	for n := 1; n <= MaxFlight; n++ {
 		records := Sign(key, testRoom, drafts(key, n))
 		leaves := make([][]byte, n)
@@ -116,14 +124,14 @@ func TestFlightsAgainstRFC9162(t *testing.T) {
 			if !bytes.Equal(merkleVerify(i, n, leaves[i], path), want) {
 				t.Fatalf("record %d of %d: the RFC's check refuses the path", i, n)
 			}
-			if sig := b[2+16*len(path):][:64]; !public.Verify(signed, sig) {
+			if sig := b[2+16*len(path):][:64]; !right(public, signed, sig) {
 				t.Fatalf("record %d of %d: signature", i, n)
 			}
 			if !bytes.Equal(r.ID[:], leaves[i][:16]) {
 				t.Fatalf("record %d of %d: id", i, n)
 			}
 			again, err := Parse(testRoom, b)
-			if err != nil || !again.Verify(verify) || again.ID != r.ID ||
+			if err != nil || !again.Verify(right) || again.ID != r.ID ||
 				again.SignatureKey() != records[0].SignatureKey() {
 				t.Fatalf("record %d of %d comes back: %v", i, n, err)
 			}

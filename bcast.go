@@ -359,13 +359,15 @@ func homeError(dir string, err error) error {
 	return control.NewError(control.CodeHome, err, err.Error(), "--home must be a directory that you can write to")
 }
 
-// joinFirst joins the rooms that the home remembers and those asked for.
+// joinFirst joins the rooms that the home remembers and those asked for. The node runs: who is met meanwhile may change
+// how a room is called.
 func (n *Node) joinFirst(ctx context.Context) error {
-	if n.home != nil {
-		for _, r := range n.home.Rooms() {
-			if _, err := n.join(ctx, r); err != nil {
-				return err
-			}
+	n.mu.Lock()
+	remembered := slices.Clone(n.rooms)
+	n.mu.Unlock()
+	for _, r := range remembered {
+		if _, err := n.join(ctx, r); err != nil {
+			return err
 		}
 	}
 	for _, name := range n.cfg.Rooms {

@@ -46,5 +46,6 @@ func tries(p, chance float64) int {
 
 // isBlocked tells whether so many in a row went unanswered that unicast does not reach the place.
 func (d *Discovery) isBlocked(t *path) bool {
-	return t.failed >= min(max(tries(max(d.Loss(), lossPrior), blockedChance), unicastFailures), maxProbes)
+	return t.failed >= unicastFailures && // is seldom: the loss is only then to be known
+		t.failed >= min(tries(max(d.Loss(), lossPrior), blockedChance), maxProbes)
 }

@@ -27,7 +27,8 @@ func onPty(ts *testscript.TestScript, negated bool, args []string) {
 	defer terminal.Close()
 	command := exec.Command(args[1], args[2:]...)
 	command.Stdin, command.Stdout, command.Stderr = screen, screen, screen
-	command.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=1", "HOME="+ts.Getenv("HOME"), "USER=tester")
+	command.Env = append(os.Environ(), "TERM=xterm-256color", "NO_COLOR=1", "HOME="+ts.Getenv("HOME"), "USER=tester",
+		"GORACE="+ts.Getenv("GORACE"))
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	ts.Check(command.Start())
 	screen.Close()

@@ -23,7 +23,7 @@ const never = time.Duration(math.MaxInt64)
 // Config makes a Room.
 type Config struct {
 	ID          record.RoomID
-	Key         *identity.Key
+	Key         identity.Signer
 	RecvBuffer  int                   // ours, in bytes: what answers to us must fit
 	Kept        record.Kept           // what the store has of the room; it goes on from there
 	Resume      bool                  // nothing of our own feed can be missing in Kept: it goes on, else one begins
@@ -185,7 +185,7 @@ type Link struct {
 // New makes a room with what was kept of it and our own feed.
 func New(now Now, cfg Config) *Room {
 	r := &Room{
-		cfg: cfg, self: cfg.Key.ID(),
+		cfg: cfg, self: cfg.Key.Public().ID(),
 		feeds: map[record.Chain]*feed{}, short: map[record.ShortFeed]*feed{},
 		present: map[identity.DeviceID]Peer{}, members: map[identity.DeviceID]*member{},
 		company: company{small: map[identity.DeviceID]int{}},

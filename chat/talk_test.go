@@ -30,6 +30,11 @@ type speaker struct {
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// unsigned is a key whose signatures are none: a room verifies nothing, who gives it records has done that.
+type unsigned struct{ *identity.Key }
+
+func (unsigned) Sign([]byte) []byte { return make([]byte, identity.SignatureSize) }
+
 func newSpeaker(t *testing.T, n byte) *speaker {
 	t.Helper()
 	random := rand.NewChaCha8([32]byte{n})
@@ -39,7 +44,7 @@ func newSpeaker(t *testing.T, n byte) *speaker {
 	}
 	s := &speaker{t: t, now: Now{Mono: time.Second, Wall: start}}
 	s.Room = New(s.now, Config{
-		ID: record.RoomID{1}, Key: key, RecvBuffer: 65535, Rand: rand.New(random),
+		ID: record.RoomID{1}, Key: unsigned{key}, RecvBuffer: 65535, Rand: rand.New(random),
 		Fingerprint: func(b []byte) [16]byte { sum := sha256.Sum256(b); return [16]byte(sum[:16]) },
 	})
 	return s

@@ -63,6 +63,12 @@ func (p PublicKey) Verify(message, sig []byte) bool {
 	return len(sig) == SignatureSize && ed25519.Verify(p[:], message, sig)
 }
 
+// Signer signs for a device: its Key, or in a test what costs less.
+type Signer interface {
+	Public() PublicKey
+	Sign(message []byte) []byte
+}
+
 // Key is a device's secret key. It signs and is never printed.
 type Key struct {
 	private ed25519.PrivateKey

@@ -16,7 +16,7 @@ import (
 // directly opens the room of two at s.
 func (s *station) directly(with *station) {
 	s.seg.t.Helper()
-	secret, err := seal.DirectSecret(s.key, with.key.Public())
+	secret, err := seal.DirectSecret(s.key.Key, with.key.Public())
 	if err != nil {
 		s.seg.t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestDirectRoomTakesTwoAuthors(t *testing.T) {
 	g.wait(3 * time.Second)
 	a.directly(b)
 	b.directly(a)
-	secret, err := seal.DirectSecret(a.key, b.key.Public())
+	secret, err := seal.DirectSecret(a.key.Key, b.key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestDirectRoomIsNotRekeyed(t *testing.T) {
 	g.wait(3 * time.Second)
 	a.directly(b)
 	b.directly(a)
-	secret, err := seal.DirectSecret(a.key, b.key.Public())
+	secret, err := seal.DirectSecret(a.key.Key, b.key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,7 @@ type Now = chat.Now
 // Config makes an Engine.
 type Config struct {
 	Key         *identity.Key
+	Signer      identity.Signer // signs for Key; nil: Key itself
 	Instance    identity.Instance
 	Nick        identity.Nick
 	RecvBuffer  int // bytes; below 512 the engine only watches
@@ -131,6 +132,9 @@ func New(now Now, cfg Config) (*Engine, error) {
 	n, err := newNonces(cfg.Random)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Signer == nil {
+		cfg.Signer = cfg.Key
 	}
 	e := &Engine{
 		cfg: cfg, id: cfg.Key.ID(), nonces: n,

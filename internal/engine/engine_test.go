@@ -56,8 +56,19 @@ const lobby identity.RoomName = "lobby"
 
 func newCable(t testing.TB) *cable { return &cable{t: t, Ring: NewRing()} }
 
-// Ring verifies signatures and remembers what it found. Ed25519 signs deterministically (RFC 8032): for keys that it
-// has, signing again tells the same in half the time.
+// Quick signs for a key in a twentieth of the time. Who has the key alone cannot tell it from a signature; nobody here
+// forges one but with another key or by changing bytes.
+type Quick struct{ *identity.Key }
+
+func (q Quick) Sign(message []byte) []byte {
+	public := q.Public()
+	first := sha256.Sum256(slices.Concat(public[:], message))
+	second := sha256.Sum256(first[:])
+	return slices.Concat(first[:], second[:])
+}
+
+// Ring verifies signatures and remembers what it found. Of the keys that it has it knows quick ones, and those that
+// Ed25519 makes: it signs deterministically (RFC 8032), so that signing again tells the same in half the time.
 type Ring struct {
 	keys  map[identity.PublicKey]*identity.Key
 	found map[[sha256.Size]byte]bool
@@ -67,14 +78,18 @@ func NewRing() Ring {
 	return Ring{keys: map[identity.PublicKey]*identity.Key{}, found: map[[sha256.Size]byte]bool{}}
 }
 
-func (r *Ring) Add(key *identity.Key) { r.keys[key.Public()] = key }
+// Add takes a key, and returns what signs quickly for it.
+func (r *Ring) Add(key *identity.Key) Quick {
+	r.keys[key.Public()] = key
+	return Quick{key}
+}
 
 func (r *Ring) Verify(key identity.PublicKey, message, sig []byte) bool {
 	name := sha256.Sum256(slices.Concat(key[:], sig, message))
 	right, known := r.found[name]
 	if !known {
 		if own := r.keys[key]; own != nil {
-			right = bytes.Equal(own.Sign(message), sig)
+			right = bytes.Equal(Quick{own}.Sign(message), sig) || bytes.Equal(own.Sign(message), sig)
 		} else {
 			right = key.Verify(message, sig)
 		}
@@ -104,11 +119,10 @@ func (c *cable) run(network, seed byte, boot uint32) *host {
 	}
 	random = rand.NewChaCha8([32]byte{seed, byte(boot)})
 	h.Engine, err = New(h.clock(), Config{
-		Key: key, Instance: identity.Instance{Boot: boot, Nonce: uint64(n)}, Nick: identity.Nick(fmt.Sprintf("host%d", n)),
+		Key: key, Signer: c.Add(key), Instance: identity.Instance{Boot: boot, Nonce: uint64(n)}, Nick: identity.Nick(fmt.Sprintf("host%d", n)),
 		RecvBuffer: 65535, UnicastPort: 27475, StreamPort: 27475, Random: random, Timing: rand.New(random),
 		Verify: c.verifyPast,
 	})
-	c.Add(key)
 	if err != nil {
 		c.t.Fatal(err)
 	}

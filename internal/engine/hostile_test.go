@@ -43,7 +43,7 @@ type flying struct {
 // station is an honest engine with a store that keeps so many records of a room.
 type station struct {
 	*engine.Engine
-	key   *identity.Key
+	key   engine.Quick
 	seg   *segment
 	addr  netip.AddrPort
 	off   bool // unplugged: it hears nobody and nobody hears it
@@ -74,13 +74,12 @@ func (g *segment) station(keep int) *station {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.Add(key)
 	s := &station{
-		seg: g, key: key, keep: keep, kept: map[uint64][]record.Entry{},
+		seg: g, key: g.Add(key), keep: keep, kept: map[uint64][]record.Entry{},
 		addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 27475),
 	}
 	s.Engine, err = engine.New(s.clock(), engine.Config{
-		Key: key, Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick(fmt.Sprintf("host%d", n)),
+		Key: key, Signer: s.key, Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick(fmt.Sprintf("host%d", n)),
 		RecvBuffer: 65535, UnicastPort: 27475, Random: random, Timing: rand.New(random), Verify: g.verify,
 	})
 	if err != nil {
@@ -260,7 +259,7 @@ func ofType(types ...wire.Type) func(engine.Send) bool {
 // promises a beat in ten minutes.
 type foe struct {
 	seg        *segment
-	key        *identity.Key
+	key        engine.Quick
 	instance   identity.Instance
 	addr       netip.AddrPort
 	counter    uint64
@@ -282,9 +281,8 @@ func (g *segment) foe() *foe {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.Add(key)
 	f := &foe{
-		seg: g, key: key, random: random, room: room, instance: identity.Instance{Boot: 1, Nonce: uint64(n)},
+		seg: g, key: g.Add(key), random: random, room: room, instance: identity.Instance{Boot: 1, Nonce: uint64(n)},
 		addr:       netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 27475),
 		challenges: map[netip.AddrPort]wire.Challenge{},
 	}

@@ -235,7 +235,7 @@ func (e *Engine) takeDiscovery(now Now) {
 		}
 		s.Presence.Key, s.Presence.Instance, s.Presence.Counter = e.cfg.Key.Public(), e.cfg.Instance, e.nextCounter()
 		e.out.Send = append(e.out.Send, Send{
-			Data: wire.SealPresence(s.Presence, e.cfg.Key), To: s.To, Iface: s.Iface, Limited: s.Limited,
+			Data: wire.SealPresence(s.Presence, e.cfg.Signer), To: s.To, Iface: s.Iface, Limited: s.Limited,
 			Type: s.Presence.Type,
 		})
 	}

@@ -170,7 +170,7 @@ func (e *Engine) makeScope(now Now, r *room, id ScopeID, kept record.Kept, resum
 		everywhere: r.private,
 	}
 	s.chat = chat.New(now, chat.Config{
-		ID: record.RoomID(r.keys.ID), Key: e.cfg.Key, RecvBuffer: e.cfg.RecvBuffer, Kept: kept,
+		ID: record.RoomID(r.keys.ID), Key: e.cfg.Signer, RecvBuffer: e.cfg.RecvBuffer, Kept: kept,
 		Resume: resume && !e.unsure[id],
 		Rand:   e.cfg.Timing, Fingerprint: func(b []byte) [16]byte { return r.keys.Fingerprint(b) },
 		Direct: r.other(),

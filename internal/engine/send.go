@@ -117,7 +117,7 @@ func (e *Engine) seal(keys *seal.Room, send chat.Send, to identity.Instance, lim
 		sender := wire.Sender{
 			Key: e.cfg.Key.Public(), Instance: e.cfg.Instance, Counter: e.nextCounter(), To: to,
 		}
-		inner = wire.AppendSigned(nil, send.Frame, sender, e.cfg.Key, keys.ID, outer)
+		inner = wire.AppendSigned(nil, send.Frame, sender, e.cfg.Signer, keys.ID, outer)
 	} else {
 		inner = wire.AppendFrame(nil, send.Frame)
 	}

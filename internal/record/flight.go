@@ -120,7 +120,7 @@ func (d *Draft) Name(room RoomID) ID {
 
 // Sign makes a flight of the drafts under one signature of key, which must be the author of all. There are 1 to
 // MaxFlight drafts.
-func Sign(key *identity.Key, room RoomID, drafts []Draft) []*Record {
+func Sign(key identity.Signer, room RoomID, drafts []Draft) []*Record {
 	leaves := make([]leaf, len(drafts))
 	for i := range drafts {
 		drafts[i].Name(room)

@@ -267,7 +267,7 @@ const signDomain = "bcast/1 frame\x00"
 
 // AppendSigned appends f with its sender in front and key's signature behind. The signature covers the room and the
 // outside of the datagram that will carry it, so that it says nothing anywhere else.
-func AppendSigned(dst []byte, f Frame, s Sender, key *identity.Key, room [16]byte, outer []byte) []byte {
+func AppendSigned(dst []byte, f Frame, s Sender, key identity.Signer, room [16]byte, outer []byte) []byte {
 	start := len(dst)
 	dst = append(dst, s.Key[:]...)
 	dst = identity.AppendInstance(dst, s.Instance)

@@ -105,7 +105,7 @@ func must[T any](v T, err error) T {
 }
 
 // SealPresence is p as a datagram signed by key. Rooms that do not fit are left out and MoreRooms set.
-func SealPresence(p Presence, key *identity.Key) []byte {
+func SealPresence(p Presence, key identity.Signer) []byte {
 	b := make([]byte, 0, PresenceSize)
 	prefix := Prefix(p.Type)
 	public := key.Public()

@@ -149,6 +149,7 @@ func TestOffersAreHadFromWhoHasThem(t *testing.T) {
 		if got = c.get(carol, post.ID); got.State != control.FileWhole {
 			c.Errorf("carol: %+v, %v", got, got.Error)
 		}
+		time.Sleep(time.Second) // what bob sent counts when his side is done with it, too
 		status, err := bob.Status(c.Context())
 		if err != nil || status.Files.Held != 1 || status.Files.SentBytes != uint64(len(c.content)) {
 			c.Errorf("bob: %+v, %v", status.Files, err)

@@ -37,8 +37,8 @@ const (
 	// pullAgain is how long a member that did not deliver is not pulled from, doubling up to pullAgainMax.
 	pullAgain    = 30 * time.Second
 	pullAgainMax = 30 * time.Minute
-	// refusedAgain takes the place of pullAgain if the member closed before it said a word, as one does that has not proven
-	// us yet: a moment later it may have, and it is perhaps the only one to pull from.
+	// refusedAgain takes the place of pullAgain if the member closed before it said a word, as one does that has not
+	// proven us yet: a moment later it may have, and it is perhaps the only one to pull from.
 	refusedAgain = time.Second
 	// manyRecords is what a chain counts for at most: sums of what liars claim do not overflow.
 	manyRecords = math.MaxInt / maxFeeds

@@ -56,8 +56,8 @@ const lobby identity.RoomName = "lobby"
 
 func newCable(t testing.TB) *cable { return &cable{t: t, Ring: NewRing()} }
 
-// Quick signs for a key in a twentieth of the time. Who has the key alone cannot tell it from a signature; nobody here
-// forges one but with another key or by changing bytes.
+// Quick signs for a key by a hash, which takes next to no time. Nobody here forges a signature but with another key or by
+// changing bytes.
 type Quick struct{ *identity.Key }
 
 func (q Quick) Sign(message []byte) []byte {

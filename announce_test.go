@@ -219,3 +219,32 @@ func TestBrowserYieldsChanges(t *testing.T) {
 		}
 	})
 }
+
+// Peers are told whole, so that one is shown when it is known, however lately something else was.
+func TestBrowserShowsPeersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := bcast.NewLAN()
+		bob := member(t, lan, "bob", bcast.MDNSOff)
+		defer bob.Close()
+		browser, err := bcast.Browse(t.Context(), bcast.Browsing{}, bcast.OnLAN(lan), bcast.Config{Nick: "guest"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer browser.Close()
+		for d, err := range browser.Changes(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Nick == "bob" {
+				alice := member(t, lan, "alice", bcast.MDNSOff)
+				defer alice.Close()
+			}
+			if d.Nick == "alice" {
+				if late := time.Since(d.FirstSeen); late > time.Millisecond {
+					t.Errorf("shown %v after it was first seen", late)
+				}
+				return
+			}
+		}
+	})
+}

@@ -25,7 +25,7 @@ const (
 const (
 	// browseLook is how often the neighbour table is read, which tells nobody when it changes.
 	browseLook = time.Second
-	// browseLeast is how long news of foreign protocols may gather: what a device tells by them comes in several datagrams.
+	// browseLeast is how long news of foreign protocols may gather: what a device tells there comes in several datagrams.
 	browseLeast = 40 * time.Millisecond
 )
 
@@ -156,8 +156,8 @@ func (b *Browser) fail(ctx context.Context, err error, yield func(Device, error)
 	}
 }
 
-// wait returns when there may be news, after a look that was so long ago: at once if it is of a peer, who is told whole;
-// false if ctx ends.
+// wait returns when there may be news, after a look that was so long ago: at once if it is of a peer, who is told
+// whole; false if ctx ends.
 func (b *Browser) wait(ctx context.Context, events *<-chan control.Happening, since time.Duration) bool {
 	timer := time.NewTimer(browseLook)
 	defer timer.Stop()

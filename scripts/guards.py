@@ -126,7 +126,7 @@ guard("21_Who_is_refused_is_not_waited_for", PAGE, GUARD,
       '	w.Header().Set("Connection", "close")\n	connection := http.NewResponseController(w)\n'
       "	connection.SetReadDeadline(time.Now().Add(refusedTimeout))\n", "	connection := http.NewResponseController(w)\n")
 guard("21_Connections_are_bounded", PAGE, "internal/page/page.go",
-      "LimitListener(ln, maxConnections)", "LimitListener(ln, 2*maxConnections)")
+      "fair.Limit(ln, maxConnections, maxConnections)", "fair.Limit(ln, 2*maxConnections, 2*maxConnections)")
 off("22_Largest_datagrams", ENGINE, "chat/fragment.go", "int(f.Total) > record.MaxSize")
 guard("23_Every_bit_of_a_datagram_counts", SEAL, "internal/seal/seal.go",
       "datagram[OuterSize:], datagram[:OuterSize])", "datagram[OuterSize:], datagram[:PrefixSize])",

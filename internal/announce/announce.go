@@ -1,7 +1,7 @@
 // Package announce makes services known by multicast DNS and by SSDP on segments of this host, and answers for them.
 //
-// Its invariant: it sends nothing unless something changes, somebody on the link asks, or what was told by SSDP is about
-// to be forgotten there; it says goodbye for what it said, and everything it holds and sends is bounded whatever comes.
+// Its invariant: it sends nothing unless something changes, somebody on the link asks, or what was told by SSDP would
+// be forgotten there; it says goodbye for what it said, and everything it holds and sends is bounded whatever comes.
 package announce
 
 import (

@@ -22,8 +22,9 @@ import (
 // Port, and Text as key=value.
 type Service = control.Service
 
-// Announced tells what has become of a [Service]: By presence ("bcast") or By "mdns" on an interface, under which Name
-// and Host; or why it is not announced there, the Problem.
+// Announced tells what has become of a [Service]: By presence ("bcast"), By "mdns" on an interface, under which Name
+// and Host, or By "ssdp" on an interface, with the Location of its description; or why it is not announced there, the
+// Problem.
 type Announced = control.Announced
 
 // What a Node tells by multicast DNS: see [Config.MDNS].
@@ -31,6 +32,12 @@ const (
 	MDNSOn       = "on"
 	MDNSServices = "services"
 	MDNSOff      = "off"
+)
+
+// What a Node tells by SSDP: see [Config.SSDP].
+const (
+	SSDPServices = "services"
+	SSDPOff      = "off"
 )
 
 // maxOffers is how many services a Node announces at once; presence has room for some eight of them.
@@ -53,10 +60,11 @@ func Announce(ctx context.Context, s Service, options ...Option) iter.Seq2[Annou
 	}
 }
 
-// Announce makes a service of this host known, by presence and, unless Config.MDNS forbids it, by mDNS on all
-// interfaces that are used. It yields what becomes of it: that presence tells, then, within a second, the name that it
-// has on each interface. That is another than asked for where somebody has that, and may change later, where two
-// networks become one. The service is withdrawn, with a goodbye, when the loop ends, ctx does or the Node closes.
+// Announce makes a service of this host known, by presence and, unless Config.MDNS or Config.SSDP forbids it, by mDNS
+// and SSDP on all interfaces that are used. It yields what becomes of it: that presence tells, then, within a second,
+// the name that it has on each interface. That is another than asked for where somebody has that, and may change later,
+// where two networks become one. The service is withdrawn, with a goodbye, when the loop ends, ctx does or the Node
+// closes.
 //
 // The error is of CodeInvalid, with what is wrong with the service, or CodeBusy: a Node announces at most 60 at once.
 // What keeps it from being announced on an interface is no error but a Problem, for it may pass.
@@ -72,34 +80,58 @@ func (n *Node) Announce(ctx context.Context, s Service) iter.Seq2[Announced, err
 		if !yield(told, nil) {
 			return
 		}
-		if told.By = "mdns"; n.cfg.MDNS == MDNSOff {
-			told.Problem = "this node was told to say nothing by mDNS"
+		for _, silent := range n.silent() {
+			told.By, told.Problem = silent, "this node was told to say nothing by "+spelled[silent]
 			if !yield(told, nil) {
 				return
 			}
 		}
+		told.Problem = ""
 		n.follow(ctx, o, told, yield)
 	}
 }
 
+// foreign are the protocols beside presence by which a service is announced.
+func (n *Node) foreign() (by []string) {
+	if n.cfg.MDNS != MDNSOff {
+		by = append(by, announce.MDNS)
+	}
+	if n.cfg.SSDP != SSDPOff {
+		by = append(by, announce.SSDP)
+	}
+	return by
+}
+
+// silent are those that are left out.
+func (n *Node) silent() []string {
+	return slices.DeleteFunc([]string{announce.MDNS, announce.SSDP}, func(by string) bool {
+		return slices.Contains(n.foreign(), by)
+	})
+}
+
+// spelled are protocols as people write them.
+var spelled = map[string]string{announce.MDNS: "mDNS", announce.SSDP: "SSDP"}
+
 // follow yields each name that a service comes to have, until something ends it.
 func (n *Node) follow(ctx context.Context, o *offer, service Announced, yield func(Announced, error) bool) {
-	known := map[string]Announced{} // by interface
+	type where struct{ by, iface string }
+	known := map[where]Announced{}
 	for {
 		var changed <-chan struct{}
-		if a := n.offering.mdns.Load(); a != nil {
+		if a := n.offering.foreign.Load(); a != nil {
 			var states []announce.State
 			states, changed = a.States(o.id)
 			for _, state := range states {
 				told := service
-				told.Iface, told.Name, told.Host = state.Iface, state.Name, state.Host
-				if state.Problem != nil {
-					told.Host, told.Problem = "", state.Problem.Error()
+				told.By, told.Iface, told.Name = state.By, state.Iface, state.Name
+				if told.Host, told.Location = state.Host, state.Location; state.Problem != nil {
+					told.Host, told.Location, told.Problem = "", "", state.Problem.Error()
 				}
-				if before, was := known[state.Iface]; was && before == told || !state.Ready && told.Problem == "" {
+				at := where{state.By, state.Iface}
+				if before, was := known[at]; was && before == told || !state.Ready && told.Problem == "" {
 					continue
 				}
-				if known[state.Iface] = told; !yield(told, nil) {
+				if known[at] = told; !yield(told, nil) {
 					return
 				}
 				if by, news := n.offering.rename(ctx, n, o, told); news && !yield(by, nil) {
@@ -119,9 +151,9 @@ func (n *Node) follow(ctx context.Context, o *offer, service Announced, yield fu
 
 // offering is what a Node makes known.
 type offering struct {
-	mdns atomic.Pointer[announce.Announcer] // nil while nothing is told by mDNS
+	foreign atomic.Pointer[announce.Announcer] // nil while nothing is told by mDNS or SSDP
 
-	mu     sync.Mutex // guards all below, and that mdns changes
+	mu     sync.Mutex // guards all below, and that foreign changes
 	offers []*offer
 	self   int    // the number of the Node itself as a service; 0: it is not told
 	nick   string // its name then
@@ -131,7 +163,7 @@ type offering struct {
 // offer is a service that is made known.
 type offer struct {
 	Service
-	id int // by mDNS; 0: it is not
+	id int // by mDNS and SSDP; 0: by neither
 }
 
 func (f *offering) offer(ctx context.Context, n *Node, s Service) (*offer, error) {
@@ -150,8 +182,8 @@ func (f *offering) offer(ctx context.Context, n *Node, s Service) (*offer, error
 		f.drop(o)
 		return nil, err
 	}
-	if n.cfg.MDNS != MDNSOff {
-		o.id = f.announcer(n).Offer(service)
+	if by := n.foreign(); len(by) > 0 {
+		o.id = f.announcer(n).Offer(service, by...)
 	}
 	return o, nil
 }
@@ -164,7 +196,7 @@ func (f *offering) withdraw(ctx context.Context, n *Node, o *offer) {
 	}
 	f.drop(o)
 	_ = f.present(ctx, n) // fails only when the node ends, which says goodbye for all
-	if a := f.mdns.Load(); a != nil && o.id != 0 {
+	if a := f.foreign.Load(); a != nil && o.id != 0 {
 		a.Withdraw(o.id)
 		f.settle()
 	}
@@ -174,7 +206,7 @@ func (f *offering) withdraw(ctx context.Context, n *Node, o *offer) {
 func (f *offering) rename(ctx context.Context, n *Node, o *offer, told Announced) (by Announced, news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if told.Problem != "" || told.Name == o.Name {
+	if told.By != announce.MDNS || told.Problem != "" || told.Name == o.Name {
 		return by, false
 	}
 	o.Name = told.Name
@@ -185,10 +217,10 @@ func (f *offering) drop(o *offer) {
 	f.offers = slices.DeleteFunc(f.offers, func(other *offer) bool { return other == o })
 }
 
-// settle ends mDNS when nothing is told by it any more.
+// settle ends mDNS and SSDP when nothing is told by them any more.
 func (f *offering) settle() {
 	if len(f.offers) == 0 && f.self == 0 {
-		f.mdns.Swap(nil).Close()
+		f.foreign.Swap(nil).Close()
 	}
 }
 
@@ -204,13 +236,13 @@ func (f *offering) present(ctx context.Context, n *Node) error {
 
 // announcer is the one that there is, or a new one.
 func (f *offering) announcer(n *Node) *announce.Announcer {
-	if a := f.mdns.Load(); a != nil {
+	if a := f.foreign.Load(); a != nil {
 		return a
 	}
 	var seed [32]byte
 	rand.Read(seed[:])
-	a := announce.Start(announce.Config{Segments: n.segments, Host: n.hostName(), Seed: seed})
-	f.mdns.Store(a)
+	a := announce.Start(announce.Config{Segments: n.segments, Host: n.hostName(), Device: n.key.ID().String(), Seed: seed})
+	f.foreign.Store(a)
 	return a
 }
 
@@ -230,22 +262,22 @@ func (n *Node) announceSelf(nick string) {
 		a.Withdraw(f.self)
 	}
 	f.self, f.nick = a.Offer(mdns.Service{Name: nick, Type: selfType, Port: n.lan.UnicastPort(),
-		Text: []string{"id=" + n.key.ID().String()}}), nick
+		Text: []string{"id=" + n.key.ID().String()}}, announce.MDNS), nick
 }
 
-// end says goodbye for all that is told by mDNS.
+// end says goodbye for all that is told by mDNS and SSDP.
 func (f *offering) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = true
-	if a := f.mdns.Swap(nil); a != nil {
+	if a := f.foreign.Swap(nil); a != nil {
 		a.Close()
 	}
 }
 
-// look has mDNS follow the interfaces. It waits for nothing: it runs with the node's turn.
+// look has mDNS and SSDP follow the interfaces. It waits for nothing: it runs with the node's turn.
 func (f *offering) look() {
-	if a := f.mdns.Load(); a != nil {
+	if a := f.foreign.Load(); a != nil {
 		a.Look()
 	}
 }

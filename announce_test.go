@@ -51,17 +51,39 @@ func seen(t *testing.T, b *bcast.Browser) string {
 	return strings.Join(all, "; ")
 }
 
-// member is a participant on a LAN in memory that tells by mDNS what that says.
+// told are the devices of which a protocol tells now, each with its model.
+func told(t *testing.T, b *bcast.Browser, by string) string {
+	t.Helper()
+	devices, err := b.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, d := range devices {
+		if slices.ContainsFunc(d.Evidence, func(e bcast.Evidence) bool { return string(e.By) == by && !e.Gone }) {
+			all = append(all, d.Name+" "+d.Model)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, "; ")
+}
+
+// member is a participant on a LAN in memory that tells by mDNS what that says, and then by SSDP what it offers.
 func member(t *testing.T, lan *bcast.LAN, nick, mdns string) *bcast.Node {
 	t.Helper()
-	node, err := bcast.Start(t.Context(), bcast.Config{Nick: nick, MDNS: mdns}, bcast.OnLAN(lan))
+	ssdp := bcast.SSDPServices
+	if mdns == bcast.MDNSOff {
+		ssdp = bcast.SSDPOff
+	}
+	node, err := bcast.Start(t.Context(), bcast.Config{Nick: nick, MDNS: mdns, SSDP: ssdp}, bcast.OnLAN(lan))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return node
 }
 
-// Two hosts announce a service of one name: both are found, by bcast's presence and by mDNS, under two names.
+// Two hosts announce a service of one name: both are found, by bcast's presence, by mDNS and by SSDP, under two names, and
+// each is one device.
 func TestAnnouncedServicesAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan := bcast.NewLAN()
@@ -80,21 +102,32 @@ func TestAnnouncedServicesAreFound(t *testing.T) {
 		defer stop()
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		const want = "alice [bcast mdns] _http._tcp/Web 1.0:80; carol [bcast mdns] _http._tcp/Web 1.0 (2):80"
+		const want = "alice [bcast mdns ssdp] _http._tcp/Web 1.0:80; carol [bcast mdns ssdp] _http._tcp/Web 1.0 (2):80"
 		if got := seen(t, browser); got != want {
 			t.Errorf("seen %s, want %s", got, want)
 		}
 		by, on := bcast.Announced{By: "bcast", Name: "Web 1.0", Type: web.Type, Port: web.Port}, bcast.Announced{By: "mdns",
 			Iface: "virtual0", Name: "Web 1.0", Type: web.Type, Port: web.Port, Host: "host-1.local"}
-		renamed, elsewhere := by, on
-		renamed.Name, elsewhere.Name, elsewhere.Host = "Web 1.0 (2)", "Web 1.0 (2)", "host-3.local"
-		if !slices.Equal(*first, []bcast.Announced{by, on}) || !slices.Equal(*second, []bcast.Announced{by, elsewhere, renamed}) {
+		described := on
+		described.By, described.Host, described.Location = "ssdp", "", "http://10.27.0.1:28001/1"
+		renamed, elsewhere, there := by, on, described
+		renamed.Name, elsewhere.Name, elsewhere.Host, there.Location = "Web 1.0 (2)", "Web 1.0 (2)", "host-3.local", "http://10.27.0.3:28002/1"
+		renamedThere := there
+		renamedThere.Name = "Web 1.0 (2)"
+		if !slices.Equal(*first, []bcast.Announced{by, described, on}) ||
+			!slices.Equal(*second, []bcast.Announced{by, there, elsewhere, renamed, renamedThere}) {
 			t.Errorf("told %+v, %+v", *first, *second)
+		}
+		if got := told(t, browser, "ssdp"); got != "alice bcast service; carol bcast service" {
+			t.Errorf("by SSDP there are %s", got)
 		}
 		withdraw()
 		time.Sleep(1500 * time.Millisecond)
-		if got := seen(t, browser); strings.Contains(got, "alice [bcast mdns] _http") || !strings.Contains(got, "Web 1.0 (2)") {
+		if got := seen(t, browser); strings.Contains(got, "alice [bcast mdns ssdp] _http") || !strings.Contains(got, "Web 1.0 (2)") {
 			t.Errorf("after the goodbye: %s", got)
+		}
+		if got := told(t, browser, "ssdp"); got != "carol bcast service" {
+			t.Errorf("by SSDP there are %s after the goodbye", got)
 		}
 		for name, bad := range map[string]bcast.Service{"no name": {Type: "_http._tcp", Port: 80}, "no type": {Name: "a", Port: 80}} {
 			refused := 0
@@ -138,7 +171,7 @@ func TestANodeTellsOfItself(t *testing.T) {
 		told, stop := offer(t, watcher, web)
 		time.Sleep(time.Second)
 		stop()
-		if len(*told) != 2 || (*told)[1].Problem == "" {
+		if len(*told) != 3 || (*told)[1].Problem == "" || (*told)[2].Problem == "" {
 			t.Errorf("told %+v", *told)
 		}
 		open.Close()
@@ -183,6 +216,35 @@ func TestBrowserYieldsChanges(t *testing.T) {
 		}
 		if _, err := bcast.Browse(t.Context(), bcast.Browsing{Types: []string{"http"}}); err == nil {
 			t.Error("http is no type of service")
+		}
+	})
+}
+
+// Peers are told whole, so that one is shown when it is known, however lately something else was.
+func TestBrowserShowsPeersAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := bcast.NewLAN()
+		bob := member(t, lan, "bob", bcast.MDNSOff)
+		defer bob.Close()
+		browser, err := bcast.Browse(t.Context(), bcast.Browsing{}, bcast.OnLAN(lan), bcast.Config{Nick: "guest"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer browser.Close()
+		for d, err := range browser.Changes(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Nick == "bob" {
+				alice := member(t, lan, "alice", bcast.MDNSOff)
+				defer alice.Close()
+			}
+			if d.Nick == "alice" {
+				if late := time.Since(d.FirstSeen); late > time.Millisecond {
+					t.Errorf("shown %v after it was first seen", late)
+				}
+				return
+			}
 		}
 	})
 }

@@ -123,7 +123,8 @@ func (n *Node) Config(ctx context.Context) ([]Setting, error) {
 	values := [][2]string{
 		{"nick", nick}, {"iface", strings.Join(n.cfg.Ifaces, ",")}, {"port", strconv.Itoa(n.cfg.Port)},
 		{"recv-buffer", strconv.Itoa(n.cfg.RecvBuffer)}, {"room", strings.Join(n.cfg.Rooms, ",")},
-		{"link", n.cfg.Link}, {"mdns", n.cfg.MDNS}, {"broadcast-budget", budget}, {"durability", n.cfg.Durability},
+		{"link", n.cfg.Link}, {"mdns", n.cfg.MDNS}, {"ssdp", n.cfg.SSDP},
+		{"broadcast-budget", budget}, {"durability", n.cfg.Durability},
 	}
 	settings := make([]Setting, len(values))
 	for i, v := range values {

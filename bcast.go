@@ -119,6 +119,9 @@ type Config struct {
 	// MDNS says what is told by multicast DNS: "services", the default: what Node.Announce is given; "on": this Node as
 	// well, as one of type _bcast._udp, with its nick, id, port and the host's name; or "off": nothing.
 	MDNS string
+	// SSDP says what is told by SSDP: "services", the default: what Node.Announce is given, with a description that is
+	// served by HTTP on the link while it is; or "off": nothing. The Node itself is not told there.
+	SSDP string
 	// Logger takes the state changes a person operating the node must know; nil discards them.
 	Logger *slog.Logger
 
@@ -270,6 +273,12 @@ func (cfg *Config) fill() error {
 	if cfg.MDNS != MDNSOn && cfg.MDNS != MDNSServices && cfg.MDNS != MDNSOff {
 		return control.NewError(control.CodeInvalid, nil, fmt.Sprintf("mdns %q: unknown", cfg.MDNS),
 			"choose on, services or off")
+	}
+	if cfg.SSDP == "" {
+		cfg.SSDP = SSDPServices
+	}
+	if cfg.SSDP != SSDPServices && cfg.SSDP != SSDPOff {
+		return control.NewError(control.CodeInvalid, nil, fmt.Sprintf("ssdp %q: unknown", cfg.SSDP), "choose services or off")
 	}
 	if cfg.BroadcastBudget < 0 {
 		return control.NewError(control.CodeInvalid, nil, "broadcast budget: below zero", "give bytes a second")

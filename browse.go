@@ -25,7 +25,7 @@ const (
 const (
 	// browseLook is how often the neighbour table is read, which tells nobody when it changes.
 	browseLook = time.Second
-	// browseLeast is how long news may gather: what a device tells comes in several datagrams.
+	// browseLeast is how long news of foreign protocols may gather: what a device tells there comes in several datagrams.
 	browseLeast = 40 * time.Millisecond
 )
 
@@ -141,8 +141,8 @@ func (b *Browser) Changes(ctx context.Context) iter.Seq2[Device, error] {
 					return
 				}
 			}
-			wait(ctx, max(browseLeast, 4*time.Since(began))) // a fifth of the time, whatever comes
-			if !b.wait(ctx, &events) {
+			wait(ctx, 4*time.Since(began)) // a fifth of the time, whatever comes
+			if !b.wait(ctx, &events, time.Since(began)) {
 				return
 			}
 		}
@@ -156,17 +156,23 @@ func (b *Browser) fail(ctx context.Context, err error, yield func(Device, error)
 	}
 }
 
-// wait returns when there may be news; false if ctx ends.
-func (b *Browser) wait(ctx context.Context, events *<-chan control.Happening) bool {
+// wait returns when there may be news, after a look that was so long ago: at once if it is of a peer, who is told
+// whole; false if ctx ends.
+func (b *Browser) wait(ctx context.Context, events *<-chan control.Happening, since time.Duration) bool {
 	timer := time.NewTimer(browseLook)
 	defer timer.Stop()
+	gathered := time.NewTimer(browseLeast - since)
+	defer gathered.Stop()
+	var news <-chan struct{} // of foreign protocols, once what was told last has gathered
 	for {
 		select {
 		case <-ctx.Done():
 			return false
 		case <-timer.C:
 			return true
-		case <-b.survey.News():
+		case <-gathered.C:
+			news = b.survey.News()
+		case <-news:
 			return true
 		case event, open := <-*events:
 			if !open {

@@ -3,8 +3,8 @@ package bcast
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"bcast/internal/roster"
@@ -35,9 +35,9 @@ func (h *virtualHost) Segments() ([]survey.Segment, error) { return []survey.Seg
 // Neighbours implements survey.Host: nobody keeps a table.
 func (h *virtualHost) Neighbours() ([]roster.Sighting, error) { return nil, nil }
 
-// Fetch implements survey.Host: nobody serves documents.
-func (h *virtualHost) Fetch(context.Context, netip.Addr, string, string, int) ([]byte, error) {
-	return nil, errors.New("there is no HTTP on a LAN in memory")
+// Fetch implements survey.Host.
+func (h *virtualHost) Fetch(ctx context.Context, from netip.Addr, url, post string, limit int) ([]byte, error) {
+	return survey.Fetch(ctx, h.link.Dial, from, url, post, limit)
 }
 
 // Seed implements survey.Host.
@@ -63,4 +63,9 @@ func (h *virtualHost) Has(like netip.Addr) bool { return like.Is4() }
 // Open implements survey.Segment.
 func (h *virtualHost) Open(group netip.AddrPort, join bool, hops int) (survey.Link, error) {
 	return h.link.OpenGroup(group, join, hops)
+}
+
+// Listen implements survey.Segment, by a link beside that hears no broadcast.
+func (h *virtualHost) Listen(netip.Addr) (net.Listener, error) {
+	return h.link.Beside(0, 0).StreamListener(), nil
 }

@@ -126,7 +126,7 @@ guard("21_Who_is_refused_is_not_waited_for", PAGE, GUARD,
       '	w.Header().Set("Connection", "close")\n	connection := http.NewResponseController(w)\n'
       "	connection.SetReadDeadline(time.Now().Add(refusedTimeout))\n", "	connection := http.NewResponseController(w)\n")
 guard("21_Connections_are_bounded", PAGE, "internal/page/page.go",
-      "LimitListener(ln, maxConnections)", "LimitListener(ln, 2*maxConnections)")
+      "fair.Limit(ln, maxConnections, maxConnections)", "fair.Limit(ln, 2*maxConnections, 2*maxConnections)")
 off("22_Largest_datagrams", ENGINE, "chat/fragment.go", "int(f.Total) > record.MaxSize")
 guard("23_Every_bit_of_a_datagram_counts", SEAL, "internal/seal/seal.go",
       "datagram[OuterSize:], datagram[:OuterSize])", "datagram[OuterSize:], datagram[:PrefixSize])",
@@ -248,6 +248,19 @@ guard("17_No_metadata_but_at_the_address_that_told", "./internal/wsd", DOCUMENT,
       'return err == nil && addr.Unmap().WithZone("") == from.Unmap().WithZone("")', "_ = addr\n	return err == nil")
 guard("ssdp_A_flood_leaves_room_for_others", "./internal/ssdp", "internal/ssdp/ssdp.go",
       " || s.sources[at.from] >= mostPerSource", "")
+ADVERTISE, UPNP = "internal/ssdp/advertise.go", "internal/announce/upnp.go"
+guard("16_No_search_is_outweighed", "./internal/ssdp", ADVERTISE,
+      "		if size <= len(datagram) {", "		if true {")
+guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
+      "		at = latest(at, d.sent[t].Add(noticeEach))\n", "		_ = noticeEach\n")
+guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
+      "		if !a.group.take(now) {", "		if a.group.take(now); false {")
+guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
+      "		if a.single.take(now) {", "		if a.single.take(now) || true {")
+guard("14_Off_link_reads_no_description", "./internal/announce", UPNP,
+      "n.subnet.Contains(from.Addr().Unmap())", "from.IsValid()")
+off("21_Who_reads_no_description_is_not_waited_for", "./internal/announce", "internal/fair/fair.go", "f.open[from] >= f.each")
+guard("21_Who_reads_no_description_is_not_waited_for", "./internal/announce", UPNP, "ReadTimeout: readWithin, ", "")
 guard("wsd_A_flood_leaves_room_for_others", "./internal/wsd", "internal/wsd/wsd.go",
       " || p.sources[from] >= mostPerSource", "")
 guard("xml_A_description_is_no_bomb", "./internal/ssdp", DOCUMENT,
@@ -304,7 +317,7 @@ off("guest_Guests_are_bounded", ".", "internal/guest/api.go", "!g.posts.take(tim
 guard("guest_Every_call_is_decided", PAGE, GUESTS, '"PUT /v1/nick",', '"PUT /v1/nick", "GET /v1/peers",')
 off("guest_Another_site_gets_nothing", PAGE, GUESTS, "!reached(r)")
 guard("guest_Another_site_gets_nothing", PAGE, GUESTS, 'ownPage(r, "https://"); err != nil', 'ownPage(r, "https://"); err == nil && false')
-off("guest_One_address_keeps_out_no_other", PAGE, GUESTS, "f.open[from] >= maxOfOne")
+off("guest_One_address_keeps_out_no_other", PAGE, "internal/fair/fair.go", "f.open[from] >= f.each")
 guard("guest_Guests_are_served_over_TLS", PAGE, GUESTS, "return control.ServeBehind(ctx, secured,", "_ = secured\n	return control.ServeBehind(ctx, ln,")
 
 CI = ["TestADV_03_Wrong_signatures_have_a_budget", "TestADV_16_No_answer_outweighs_its_question",

@@ -29,6 +29,7 @@ import lablinks  # noqa: E402, F401
 import labpeer  # noqa: E402, F401
 import labpush  # noqa: E402, F401
 import labpeople  # noqa: E402, F401
+import labssdp  # noqa: E402, F401
 import labtrust  # noqa: E402, F401
 from labhost import CHECKS, LOSS, RESIDENT, Events, Failed, Lab, check, expect, milliseconds, wait  # noqa: E402
 

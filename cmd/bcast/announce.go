@@ -17,9 +17,9 @@ func (a *app) announceCommand() *cli.Command {
 		Name:      "announce",
 		Usage:     "have a service of this host found on the subnet until Ctrl-C",
 		ArgsUsage: "NAME",
-		Description: example("By bcast's presence, and by mDNS, where bcast discover, avahi-browse and phones look.\n"+
-			"If another host has the name there, it is NAME (2). What a daemon is to announce always is in\n"+announce.File+
-			" in the home, which it reads again on SIGHUP:\n"+
+		Description: example("By bcast's presence, by mDNS, where bcast discover, avahi-browse and phones look, and by\n"+
+			"SSDP, for what speaks UPnP. If another host has the name, it is NAME (2). What a daemon is to announce\n"+
+			"always is in "+announce.File+" in the home, which it reads again on SIGHUP:\n"+
 			"\n"+
 			"   [[service]]\n"+
 			"   name = \"Printer room\"\n"+
@@ -94,6 +94,9 @@ func announcedText(told control.Announced) string {
 	}
 	if told.Host != "" {
 		name += ", this host as " + show.Clean(told.Host)
+	}
+	if told.Location != "" {
+		name += ", described at " + show.Clean(told.Location)
 	}
 	return fmt.Sprintf("announced %s: %s", where, name)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bcast/internal/announce"
+	"bcast/internal/control"
 )
 
 func TestAnnounceLastsUntilItIsInterrupted(t *testing.T) {
@@ -21,6 +22,14 @@ func TestAnnounceLastsUntilItIsInterrupted(t *testing.T) {
 	}
 	if code := stop(); code != 0 || len(node.Offers()) != 0 {
 		t.Errorf("exit %d: %s, still %+v", code, b.err, node.Offers())
+	}
+}
+
+func TestAnnounceSaysWhereAServiceIsDescribed(t *testing.T) {
+	told := control.Announced{By: "ssdp", Iface: "eth0", Name: "Web", Type: "_http._tcp", Port: 80, Location: "http://10.77.0.1:4000/1"}
+	const want = `announced by ssdp on eth0: "Web" _http._tcp port 80, described at http://10.77.0.1:4000/1`
+	if got := announcedText(told); got != want {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -39,6 +39,8 @@ func (a *app) daemonCommand() *cli.Command {
 				"that ends at an access point is wifi [$BCAST_LINK]"},
 			&cli.StringFlag{Name: "mdns", Usage: "tell by multicast DNS of this device and of what it offers (on), of what it " +
 				"offers alone (services), or of nothing (off) [$BCAST_MDNS]"},
+			&cli.StringFlag{Name: "ssdp", Usage: "tell by SSDP of what it offers (services), with descriptions that it serves " +
+				"on the link while it does, or of nothing (off) [$BCAST_SSDP]"},
 			&cli.StringFlag{Name: "http", Usage: "serve page and API at `ADDR`, such as 127.0.0.1:8080; see bcast page " +
 				"[$BCAST_HTTP]"},
 			&cli.BoolFlag{Name: "guests", Usage: "take in guests at the address of --http, such as 0.0.0.0:8080, over TLS " +

@@ -73,6 +73,12 @@ var daemonSettings = []setting{
 		}
 		return nil
 	}},
+	{"ssdp", "BCAST_SSDP", bcast.SSDPServices, func(cfg *bcast.Config, text string) error {
+		if cfg.SSDP = text; text != bcast.SSDPServices && text != bcast.SSDPOff {
+			return fmt.Errorf("%q is neither services nor off", text)
+		}
+		return nil
+	}},
 	{"http", "BCAST_HTTP", "", func(_ *bcast.Config, text string) error { // the daemon's affair, not its node's
 		if text == "" {
 			return nil

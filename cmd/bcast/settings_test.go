@@ -25,7 +25,7 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 		{Name: "port", Value: "5000", From: "flag"}, {Name: "recv-buffer", Value: "65535", From: "default"},
 		{Name: "room", Value: "lobby,#Dev", From: "flag"},
 		{Name: "durability", Value: "normal", From: "default"}, {Name: "link", Value: "auto", From: "default"},
-		{Name: "mdns", Value: "on", From: "default"},
+		{Name: "mdns", Value: "on", From: "default"}, {Name: "ssdp", Value: "services", From: "default"},
 		{Name: "http", From: "default"}, {Name: "guests", From: "default"}, {Name: "watch", From: "default"}, {Name: "irc", From: "default"}, {Name: "irc-password-file", From: "default"},
 		{Name: "irc-cert", From: "default"}, {Name: "irc-key", From: "default"},
 		{Name: "broadcast-budget", Value: "", From: "default"}}

@@ -1,7 +1,7 @@
-// Package announce makes services known by multicast DNS on segments of this host, and answers for them.
+// Package announce makes services known by multicast DNS and by SSDP on segments of this host, and answers for them.
 //
-// Its invariant: it sends nothing unless something changes or somebody on the link asks, it says goodbye for what it
-// said, and everything it holds and sends is bounded whatever comes.
+// Its invariant: it sends nothing unless something changes, somebody on the link asks, or what was told by SSDP would
+// be forgotten there; it says goodbye for what it said, and everything it holds and sends is bounded whatever comes.
 package announce
 
 import (
@@ -10,7 +10,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -24,24 +26,37 @@ import (
 const (
 	// queued is how many datagrams may wait for the loop; what comes beyond is dropped and counted.
 	queued = 256
-	// longest is the largest datagram of mDNS.
+	// longest is the largest datagram of mDNS, and more than one of SSDP.
 	longest = 9000
-	// hops tells who checks it that a datagram has passed no router (RFC 6762, section 11).
-	hops = 255
+)
+
+// What a service may be announced by.
+const (
+	MDNS = "mdns"
+	SSDP = "ssdp"
 )
 
 // Config says where an Announcer speaks, and as whom.
 type Config struct {
 	Segments func() ([]survey.Segment, error) // where it speaks now
 	Host     string                           // the name of this host
+	Device   string                           // tells this participant from all others; by SSDP a hash of it is told
 	Seed     [32]byte
 }
 
 // State is what has become of a service on a segment.
 type State struct {
+	By    string
 	Iface string
 	mdns.Offered
-	Problem error // it is not announced there
+	Location string // by SSDP: of its description
+	Problem  error  // it is not announced there
+}
+
+// offer is a service, and by what it is announced.
+type offer struct {
+	mdns.Service
+	by []string
 }
 
 // Announcer makes services known until Close.
@@ -55,8 +70,8 @@ type Announcer struct {
 
 	mu      sync.Mutex // guards all below
 	dice    *rand.Rand
-	links   []*link // by name
-	offers  map[int]mdns.Service
+	links   []*link // by place
+	offers  map[int]offer
 	next    int
 	looked  bool          // at the segments
 	told    []State       // when changed was closed last
@@ -66,13 +81,38 @@ type Announcer struct {
 	ended   bool
 }
 
-// link is a segment with what is said on it.
+// voice is what one protocol says on one segment: a value without I/O.
+type voice interface {
+	Move(now time.Time, addrs, all []netip.Addr)
+	Offer(now time.Time, id int, s mdns.Service)
+	Withdraw(id int)
+	Goodbye() []mdns.Packet
+	Receive(now time.Time, from netip.AddrPort, datagram []byte)
+	Advance(now time.Time) []mdns.Packet
+	Deadline() time.Time
+	Offers() []mdns.Offered
+	Refused() int
+}
+
+// place is where and by what a link speaks. Where one of these is another, it is another link.
+type place struct {
+	iface, by string
+	families  [2]bool      // by mDNS: IPv4, IPv6: those the segment has addresses of
+	page      netip.Prefix // by SSDP: where descriptions are, and who may read them
+}
+
+func (p place) compare(other place) int {
+	return cmp.Or(cmp.Compare(p.iface, other.iface), cmp.Compare(p.by, other.by))
+}
+
+// link is a protocol on a segment with what it says.
 type link struct {
-	name      string
-	families  [2]bool // IPv4, IPv6: those it has addresses of
-	responder *mdns.Responder
-	senders   map[bool]survey.Link // by whether it is IPv4
-	problem   error
+	place
+	voice    voice
+	senders  map[bool]survey.Link // by whether it is IPv4
+	describe *http.Server         // nil: nothing is described
+	base     string               // of descriptions
+	problem  error
 }
 
 // arrival is a datagram received.
@@ -89,23 +129,25 @@ func Start(cfg Config) *Announcer {
 	a := &Announcer{
 		cfg: cfg, cancel: cancel, arrivals: make(chan arrival, queued), wake: make(chan struct{}, 1),
 		dice:   rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed), binary.LittleEndian.Uint64(seed[8:]))),
-		offers: map[int]mdns.Service{}, changed: make(chan struct{}),
+		offers: map[int]offer{}, changed: make(chan struct{}),
 	}
 	a.look.Store(true)
 	a.work.Go(func() { a.run(ctx) })
 	return a
 }
 
-// Offer makes a service known, which has passed Check. The number names it for Withdraw and States.
-func (a *Announcer) Offer(s mdns.Service) (id int) {
+// Offer makes a service known, which has passed Check, by protocols. The number names it for Withdraw and States.
+func (a *Announcer) Offer(s mdns.Service, by ...string) (id int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.next++
-	a.offers[a.next] = s
+	a.offers[a.next] = offer{s, by}
 	for _, l := range a.links {
-		l.responder.Offer(time.Now(), a.next, s)
+		if slices.Contains(by, l.by) {
+			l.voice.Offer(time.Now(), a.next, s)
+		}
 	}
-	a.rouse()
+	a.Look() // nothing is open for a protocol by which nothing was offered before
 	return a.next
 }
 
@@ -115,10 +157,10 @@ func (a *Announcer) Withdraw(id int) {
 	defer a.mu.Unlock()
 	delete(a.offers, id)
 	for _, l := range a.links {
-		l.responder.Withdraw(id)
+		l.voice.Withdraw(id)
 	}
 	a.advance() // now: who calls may be about to end
-	a.rouse()
+	a.Look()
 }
 
 // Look has the segments looked at again: something about the interfaces has changed. It waits for nothing.
@@ -143,21 +185,44 @@ func (a *Announcer) States(id int) ([]State, <-chan struct{}) {
 	return all, a.changed
 }
 
-// states are those of all services.
+// states are those of all services. By mDNS one may be called something else than was asked for: then it is by SSDP,
+// too, for one service is not to have two names.
 func (a *Announcer) states() (all []State) {
-	for _, l := range a.links {
-		for _, o := range l.responder.Offers() {
-			all = append(all, State{l.name, o, l.problem})
+	type there struct {
+		iface string
+		id    int
+	}
+	names := map[there]string{}
+	for _, l := range a.links { // on each segment mDNS comes first
+		for _, o := range l.voice.Offers() {
+			state := State{By: l.by, Iface: l.iface, Offered: o, Problem: l.problem}
+			if at := (there{l.iface, o.ID}); l.by == SSDP {
+				state.Name, state.Location = cmp.Or(names[at], o.Name), l.locationOf(o.ID)
+			} else if o.Ready {
+				names[at] = o.Name
+			}
+			all = append(all, state)
 		}
 	}
-	if len(a.links) == 0 && a.looked {
-		for id, s := range a.offers {
-			problem := cmp.Or(a.failure, errors.New("no network interface can multicast now"))
-			all = append(all, State{Offered: mdns.Offered{ID: id, Name: s.Name}, Problem: problem})
+	if !a.looked {
+		return all
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.offers)) {
+		o := a.offers[id]
+		for _, by := range o.by {
+			if !slices.ContainsFunc(a.links, func(l *link) bool { return l.by == by }) {
+				problem := cmp.Or(a.failure, errors.New(nowhere[by]))
+				all = append(all, State{By: by, Offered: mdns.Offered{ID: id, Name: o.Name}, Problem: problem})
+			}
 		}
-		slices.SortFunc(all, func(x, y State) int { return cmp.Compare(x.ID, y.ID) })
 	}
 	return all
+}
+
+// nowhere says that a protocol finds no segment to speak on.
+var nowhere = map[string]string{
+	MDNS: "no network interface can multicast now",
+	SSDP: "no network interface can multicast by IPv4 now",
 }
 
 // Refused is how many datagrams were malformed or found no room.
@@ -166,7 +231,7 @@ func (a *Announcer) Refused() int {
 	defer a.mu.Unlock()
 	total := a.dropped
 	for _, l := range a.links {
-		total += l.responder.Refused()
+		total += l.voice.Refused()
 	}
 	return total
 }
@@ -175,7 +240,7 @@ func (a *Announcer) Refused() int {
 func (a *Announcer) Close() {
 	a.mu.Lock()
 	for _, l := range a.links {
-		l.send(l.responder.Goodbye())
+		l.send(l.voice.Goodbye())
 		l.close()
 	}
 	a.links, a.ended = nil, true
@@ -184,7 +249,7 @@ func (a *Announcer) Close() {
 	a.work.Wait()
 }
 
-// run gives the responders what comes and sends what is due.
+// run gives the voices what comes and sends what is due.
 func (a *Announcer) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -205,7 +270,7 @@ func (a *Announcer) run(ctx context.Context) {
 		case arrived := <-a.arrivals:
 			a.mu.Lock()
 			if slices.Contains(a.links, arrived.link) { // else it is gone
-				arrived.link.responder.Receive(time.Now(), arrived.from, arrived.data)
+				arrived.link.voice.Receive(time.Now(), arrived.from, arrived.data)
 			}
 			a.mu.Unlock()
 		case <-a.wake:
@@ -218,10 +283,10 @@ func (a *Announcer) run(ctx context.Context) {
 func (a *Announcer) advance() (next time.Time) {
 	now := time.Now()
 	for _, l := range a.links {
-		if at := l.responder.Deadline(); !at.IsZero() && !at.After(now) {
-			l.send(l.responder.Advance(now))
+		if at := l.voice.Deadline(); !at.IsZero() && !at.After(now) {
+			l.send(l.voice.Advance(now))
 		}
-		if at := l.responder.Deadline(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		if at := l.voice.Deadline(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
@@ -234,7 +299,9 @@ func (a *Announcer) advance() (next time.Time) {
 }
 
 func (s State) same(other State) bool {
-	return s.Iface == other.Iface && s.Offered == other.Offered && fmt.Sprint(s.Problem) == fmt.Sprint(other.Problem)
+	mine, its := s, other
+	mine.Problem, its.Problem = nil, nil
+	return mine == its && fmt.Sprint(s.Problem) == fmt.Sprint(other.Problem)
 }
 
 // open opens the segments that have come and closes those that are gone. What stays says which addresses it has now.
@@ -250,34 +317,82 @@ func (a *Announcer) open() {
 		all = append(all, s.Addrs()...)
 	}
 	for _, s := range segments {
-		at := slices.IndexFunc(a.links, func(l *link) bool { return l.name == s.Name() && l.families == familiesOf(s) })
-		if at < 0 {
-			links = append(links, a.openLink(s, all))
-			continue
+		for _, p := range a.places(s) {
+			l := a.at(p)
+			if l == nil {
+				l = a.openLink(s, p)
+			}
+			l.voice.Move(time.Now(), s.Addrs(), all)
+			links = append(links, l)
 		}
-		a.links[at].responder.Move(time.Now(), s.Addrs(), all)
-		links = append(links, a.links[at])
 	}
 	for _, l := range a.links {
 		if !slices.Contains(links, l) {
-			l.close()
+			l.leave()
 		}
 	}
-	slices.SortFunc(links, func(x, y *link) int { return cmp.Compare(x.name, y.name) })
+	slices.SortFunc(links, func(x, y *link) int { return x.compare(y.place) })
 	a.links = links
 }
 
-func familiesOf(s survey.Segment) [2]bool {
-	return [2]bool{s.Has(mdns.Group4.Addr()), s.Has(mdns.Group6.Addr())}
+// places are those at which this host is to speak on a segment now.
+func (a *Announcer) places(on survey.Segment) (all []place) {
+	if a.offered(MDNS) {
+		all = append(all, place{iface: on.Name(), by: MDNS,
+			families: [2]bool{on.Has(mdns.Group4.Addr()), on.Has(mdns.Group6.Addr())}})
+	}
+	if page, here := pageOn(on, a.links); here && a.offered(SSDP) {
+		all = append(all, place{iface: on.Name(), by: SSDP, page: page})
+	}
+	return all
 }
 
-func (a *Announcer) openLink(s survey.Segment, all []netip.Addr) *link {
-	l := &link{name: s.Name(), families: familiesOf(s), senders: map[bool]survey.Link{}}
-	for i, group := range []netip.AddrPort{mdns.Group4, mdns.Group6} {
-		if !l.families[i] {
+// offered tells whether anything is to be announced by a protocol.
+func (a *Announcer) offered(by string) bool {
+	for _, o := range a.offers {
+		if slices.Contains(o.by, by) {
+			return true
+		}
+	}
+	return false
+}
+
+// at is the link at a place; nil if there is none.
+func (a *Announcer) at(p place) *link {
+	for _, l := range a.links {
+		if l.place == p {
+			return l
+		}
+	}
+	return nil
+}
+
+func (a *Announcer) openLink(on survey.Segment, at place) *link {
+	l := &link{place: at, senders: map[bool]survey.Link{}}
+	if at.by == SSDP {
+		a.openSSDP(on, l)
+	} else {
+		l.voice = mdns.NewResponder(mdns.HostLabel(a.cfg.Host), a.dice)
+		a.join(on, l, mdnsHops, mdns.Group4, mdns.Group6)
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.offers)) {
+		if o := a.offers[id]; slices.Contains(o.by, l.by) {
+			l.voice.Offer(time.Now(), id, o.Service)
+		}
+	}
+	return l
+}
+
+// mdnsHops tells who checks it that a datagram has passed no router (RFC 6762, section 11).
+const mdnsHops = 255
+
+// join opens the sockets of a link.
+func (a *Announcer) join(on survey.Segment, l *link, hops int, groups ...netip.AddrPort) {
+	for _, group := range groups {
+		if !on.Has(group.Addr()) {
 			continue
 		}
-		socket, err := s.Open(group, true, hops)
+		socket, err := on.Open(group, true, hops)
 		if err != nil {
 			l.problem = err
 			continue
@@ -288,18 +403,6 @@ func (a *Announcer) openLink(s survey.Segment, all []netip.Addr) *link {
 	if len(l.senders) > 0 {
 		l.problem = nil // one family does
 	}
-	now := time.Now()
-	l.responder = mdns.NewResponder(mdns.HostLabel(a.cfg.Host), a.dice)
-	l.responder.Move(now, s.Addrs(), all)
-	ids := make([]int, 0, len(a.offers))
-	for id := range a.offers {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		l.responder.Offer(now, id, a.offers[id])
-	}
-	return l
 }
 
 // read hands what a socket receives to the loop until it is closed.
@@ -328,8 +431,20 @@ func (l *link) send(packets []mdns.Packet) {
 	}
 }
 
+// leave closes a link of a segment that is gone or has other addresses. By SSDP what was told there is taken back
+// first: it leads to an address that may be nobody's now.
+func (l *link) leave() {
+	if l.by == SSDP {
+		l.send(l.voice.Goodbye())
+	}
+	l.close()
+}
+
 func (l *link) close() {
 	for _, socket := range l.senders {
 		socket.Close()
+	}
+	if l.describe != nil {
+		l.describe.Close()
 	}
 }

@@ -25,14 +25,27 @@ type segment struct {
 	taken error // why no socket opens
 
 	mu   sync.Mutex
-	sent []string // the answers, as text
+	sent []string // the answers and notices, as text
 	open int
 }
 
 func (s *segment) Name() string        { return s.name }
 func (s *segment) Addrs() []netip.Addr { return s.addrs }
 
-func (s *segment) Subnets() []netip.Prefix { return nil }
+func (s *segment) Subnets() (all []netip.Prefix) {
+	for _, addr := range s.addrs {
+		all = append(all, netip.PrefixFrom(addr.WithZone(""), 8))
+	}
+	return all
+}
+
+// Listen takes connections of this host, whatever the segment's address.
+func (s *segment) Listen(netip.Addr) (net.Listener, error) {
+	if s.taken != nil {
+		return nil, s.taken
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
 
 func (s *segment) Has(like netip.Addr) bool {
 	for _, addr := range s.addrs {
@@ -80,12 +93,16 @@ func (s *socket) Receive([]byte) (int, netip.AddrPort, error) {
 }
 
 func (s *socket) Send(datagram []byte) error {
+	s.segment.mu.Lock()
+	defer s.segment.mu.Unlock()
+	if text := string(datagram); strings.HasPrefix(text, "NOTIFY ") {
+		s.segment.sent = append(s.segment.sent, strings.Join(strings.Fields(text), " "))
+		return nil
+	}
 	var m dns.Msg
 	if err := m.Unpack(datagram); err != nil {
 		return err
 	}
-	s.segment.mu.Lock()
-	defer s.segment.mu.Unlock()
 	for _, rr := range m.Answer {
 		s.segment.sent = append(s.segment.sent, strings.Join(strings.Fields(rr.String()), " "))
 	}
@@ -112,7 +129,7 @@ func TestServicesFollowTheInterfaces(t *testing.T) {
 		taken := &segment{name: "e2", addrs: []netip.Addr{four}, taken: errors.New("port 5353 is taken")}
 		var now []survey.Segment
 		a := Start(Config{Host: "shelf", Segments: func() ([]survey.Segment, error) { return now, nil }})
-		id := a.Offer(site)
+		id := a.Offer(site, MDNS)
 		states := func() string {
 			time.Sleep(5 * time.Second)
 			synctest.Wait()

@@ -23,16 +23,17 @@ type Service struct {
 	Text []string `json:"txt,omitempty"` // key=value
 }
 
-// Announced tells what has become of a service: it is announced, by presence once and by mDNS on each interface, or it
-// is not, with the Problem.
+// Announced tells what has become of a service: it is announced, by presence once and by mDNS and SSDP on each
+// interface, or it is not, with the Problem.
 type Announced struct {
-	By      string `json:"by"`              // bcast | mdns
-	Iface   string `json:"iface,omitempty"` // by mDNS: where
-	Name    string `json:"name"`            // in force there: another than asked for if somebody had that
-	Type    string `json:"type"`
-	Port    int    `json:"port"`
-	Host    string `json:"host,omitempty"` // by mDNS: the name of this host there, such as shelf.local
-	Problem string `json:"problem,omitempty"`
+	By       string `json:"by"`              // bcast | mdns | ssdp
+	Iface    string `json:"iface,omitempty"` // by mDNS and SSDP: where
+	Name     string `json:"name"`            // in force there: another than asked for if somebody had that
+	Type     string `json:"type"`
+	Port     int    `json:"port"`
+	Host     string `json:"host,omitempty"`     // by mDNS: the name of this host there, such as shelf.local
+	Location string `json:"location,omitempty"` // by SSDP: of its description
+	Problem  string `json:"problem,omitempty"`
 }
 
 // announce makes a service known for as long as the reader stays, and tells what becomes of it in lines of JSON.

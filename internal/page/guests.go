@@ -10,13 +10,11 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"bcast/internal/certificate"
 	"bcast/internal/control"
+	"bcast/internal/fair"
 	"bcast/internal/guest"
 )
 
@@ -48,7 +46,7 @@ func ListenGuests(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return netutil.LimitListener(&fair{Listener: ln, open: map[netip.Addr]int{}}, maxGuestConnections), nil
+	return fair.Limit(ln, maxOfOne, maxGuestConnections), nil
 }
 
 // ServeGuests answers on ln until ctx ends, over TLS with that certificate: who has a link of door's may come in, and
@@ -62,57 +60,6 @@ func ServeGuests(ctx context.Context, ln net.Listener, door *guest.Door, certifi
 	return control.ServeBehind(ctx, secured, guest.API{}, log, func(open http.Handler) http.Handler {
 		return newGuestGuard(door, open)
 	})
-}
-
-// fair closes connections of an address that has many already, so that one host of the LAN cannot keep out the others.
-type fair struct {
-	net.Listener
-	mu   sync.Mutex
-	open map[netip.Addr]int
-}
-
-func (f *fair) Accept() (net.Conn, error) {
-	for {
-		conn, err := f.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		from, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-		if err != nil || !f.enter(from.Addr()) {
-			conn.Close()
-			continue
-		}
-		return &counted{Conn: conn, leave: sync.OnceFunc(func() { f.leave(from.Addr()) })}, nil
-	}
-}
-
-func (f *fair) enter(from netip.Addr) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.open[from] >= maxOfOne {
-		return false
-	}
-	f.open[from]++
-	return true
-}
-
-func (f *fair) leave(from netip.Addr) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.open[from]--; f.open[from] == 0 {
-		delete(f.open, from)
-	}
-}
-
-// counted is a connection that is counted until it closes.
-type counted struct {
-	net.Conn
-	leave func()
-}
-
-func (c *counted) Close() error {
-	c.leave()
-	return c.Conn.Close()
 }
 
 // guestGuard stands in front of the API as guests have it.

@@ -14,9 +14,8 @@ import (
 	"net/http"
 	"net/netip"
 
-	"golang.org/x/net/netutil"
-
 	"bcast/internal/control"
+	"bcast/internal/fair"
 )
 
 // maxConnections bounds what others of this machine can have open here. A page has two, a browser at most six.
@@ -32,7 +31,7 @@ func Listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return netutil.LimitListener(ln, maxConnections), nil
+	return fair.Limit(ln, maxConnections, maxConnections), nil
 }
 
 // CheckForm refuses what is no address and port.

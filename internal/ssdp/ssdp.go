@@ -1,8 +1,9 @@
-// Package ssdp finds devices by SSDP, the discovery of UPnP (UPnP Device Architecture 2.0, sections 1 and 2).
+// Package ssdp finds devices by SSDP, the discovery of UPnP, and announces some (UPnP Device Architecture 2.0,
+// sections 1 and 2).
 //
-// Its invariant: what it remembers and has fetched is bounded whatever is announced, and a document is asked for only
-// at the address that announced it. It answers nothing, and does no I/O: datagrams and the time go in, searches and
-// documents to fetch come out.
+// Its invariant: what it remembers, says and has fetched is bounded whatever comes; a document is asked for only at the
+// address that announced it, and who asks gets no more alone than it sent. It does no I/O: datagrams and the time go
+// in, searches, answers and documents to fetch come out.
 package ssdp
 
 import (

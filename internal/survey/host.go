@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"bcast/internal/lan"
@@ -33,6 +34,10 @@ func (s segment) Subnets() []netip.Prefix { return s.Segment.Addrs }
 
 func (s segment) Open(group netip.AddrPort, join bool, hops int) (Link, error) {
 	return s.OpenGroup(group, join, hops)
+}
+
+func (segment) Listen(at netip.Addr) (net.Listener, error) {
+	return new(net.ListenConfig).Listen(context.Background(), "tcp", netip.AddrPortFrom(at, 0).String())
 }
 
 func (thisHost) Segments() ([]Segment, error) { return Segments() }
@@ -73,16 +78,31 @@ func (thisHost) Neighbours() ([]roster.Sighting, error) {
 	return sightings, nil
 }
 
-// Fetch dials the address alone, whatever the URL says, follows nothing, and unpacks nothing.
+// Fetch implements Host.
 func (thisHost) Fetch(ctx context.Context, from netip.Addr, url, post string, limit int) ([]byte, error) {
+	dial := func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", to.String())
+	}
+	return Fetch(ctx, dial, from, url, post, limit)
+}
+
+// Fetch dials the address alone, whatever the URL says, follows nothing, and unpacks nothing.
+func Fetch(
+	ctx context.Context, dial func(context.Context, netip.AddrPort) (net.Conn, error), from netip.Addr, url, post string,
+	limit int,
+) ([]byte, error) {
 	client := http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				_, port, err := net.SplitHostPort(address)
+			DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+				_, name, err := net.SplitHostPort(address)
 				if err != nil {
 					return nil, err
 				}
-				return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(from.String(), port))
+				port, err := strconv.ParseUint(name, 10, 16)
+				if err != nil {
+					return nil, err
+				}
+				return dial(ctx, netip.AddrPortFrom(from, uint16(port)))
 			},
 			DisableCompression: true, DisableKeepAlives: true, MaxResponseHeaderBytes: 8 << 10,
 		},

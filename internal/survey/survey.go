@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -52,6 +53,8 @@ type Segment interface {
 	Has(like netip.Addr) bool
 	// Open opens a socket for a group: bound to its port if join is set, else to any.
 	Open(group netip.AddrPort, join bool, hops int) (Link, error)
+	// Listen takes connections to an address of this host there, at a port of the system's choice.
+	Listen(at netip.Addr) (net.Listener, error)
 }
 
 // Link is a socket of one group on one segment.

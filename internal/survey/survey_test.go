@@ -70,6 +70,10 @@ func (f *fakeHost) Fetch(_ context.Context, from netip.Addr, url, _ string, _ in
 	return nil, errors.New("not found")
 }
 
+func (f *fakeHost) Listen(netip.Addr) (net.Listener, error) {
+	return nil, errors.New("a survey serves nothing")
+}
+
 func (f *fakeHost) Open(group netip.AddrPort, join bool, _ int) (Link, error) {
 	if join && group == f.taken {
 		return nil, errors.New("port 5353 is taken")

@@ -113,7 +113,8 @@ func (r *Room) denies(now time.Duration, from identity.DeviceID, f *feed, c wire
 // suspect looks for the record that a member claims to have in the place of ours.
 func (r *Room) suspect(f *feed, from identity.DeviceID, seq uint64) {
 	if w := &r.treeOf(f.id.Feed).walk; w.deep == nil && w.probe == 0 {
-		w.probe, w.chain, w.witness, w.agreed, w.tries, w.at = seq, f.id, from, 0, 0, w.rest
+		w.probe, w.chain, w.witness, w.agreed, w.tries = seq, f.id, from, 0, 0
+		r.walkOn(w, w.rest)
 	}
 }
 
@@ -138,10 +139,7 @@ func (r *Room) sendProof(k *fork, to identity.DeviceID, seen sightings) {
 
 // forkDeadline is when something is due about forks.
 func (r *Room) forkDeadline() time.Duration {
-	at := r.splitAt
-	for _, t := range r.trees {
-		at = min(at, t.walk.at)
-	}
+	at := min(r.splitAt, r.walkAt)
 	for _, k := range r.untold {
 		at = min(at, k.tellAt)
 	}

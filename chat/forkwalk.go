@@ -65,7 +65,7 @@ func (r *Room) stray(rec *record.Record) {
 	}
 	if w := &t.walk; w.deep == nil || h.Seq < w.deep.Header.Seq {
 		w.deep, w.probe, w.tries = r.headOnly(rec), 0, 0
-		w.at = w.rest
+		r.walkOn(w, w.rest)
 		if w.chain == (record.Chain{}) {
 			w.chain.Feed = id
 		}
@@ -145,6 +145,11 @@ func (r *Room) isPlaced(rec *record.Record) bool {
 	})
 }
 
+// walkOn has what w is after be asked for at a time.
+func (r *Room) walkOn(w *walk, at time.Duration) {
+	w.at, r.walkAt = at, min(r.walkAt, at)
+}
+
 // giveUpWalk stops looking for where a branch begins, for a while.
 func (r *Room) giveUpWalk(t *tree) {
 	for len(t.strays) > 0 {
@@ -153,12 +158,20 @@ func (r *Room) giveUpWalk(t *tree) {
 	t.walk = walk{at: never, rest: t.walk.rest}
 }
 
-// dueWalks are the feeds of which something is to be looked for now.
+// dueWalks are the feeds of which something is to be looked for now. It finds when the next of the others is really
+// due: walkAt may be of one that was given up since. There may be many trees, and the deadline is asked for after each
+// datagram.
 func (r *Room) dueWalks(now time.Duration) []record.Feed {
+	if now < r.walkAt {
+		return nil
+	}
 	var due []record.Feed
+	r.walkAt = never
 	for id, t := range r.trees {
 		if t.walk.at <= now {
 			due = append(due, id)
+		} else {
+			r.walkAt = min(r.walkAt, t.walk.at)
 		}
 	}
 	slices.SortFunc(due, func(a, b record.Feed) int {
@@ -178,12 +191,12 @@ func (r *Room) sendWalks(now time.Duration) {
 			continue
 		}
 		if w.tries == 0 && r.walking(w.deep != nil) >= maxWalks {
-			w.at = now + r.profile.wantAgainMax
+			r.walkOn(w, now+r.profile.wantAgainMax)
 			continue
 		}
 		again := min(r.profile.wantAgain<<w.tries, r.profile.wantAgainMax)
 		w.tries++
-		w.at = now + again + r.jitter(again/4)
+		r.walkOn(w, now+again+r.jitter(again/4))
 		r.send(target, Control, r.walkWant(w))
 	}
 }

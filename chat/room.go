@@ -142,6 +142,7 @@ type Room struct {
 	parts       assemblies
 	bulk        bulk
 	trees       map[record.Feed]*tree
+	walkAt      time.Duration   // before when no walk is due
 	looks       map[uint64]look // by token of a Load
 	splits      []*fork         // that the store does not know of yet, in the order in which it has to
 	splitting   *record.Split   // the one that it was told of
@@ -192,7 +193,7 @@ func New(now Now, cfg Config) *Room {
 		asks:    map[*feed]*ask{}, askAt: never, differing: map[identity.DeviceID]difference{},
 		served: map[identity.DeviceID]*served{}, credits: map[identity.DeviceID]*served{}, compared: -time.Hour,
 		signals: map[identity.DeviceID]signalled{}, signalledAt: -signalEach, awayAt: never,
-		trees: map[record.Feed]*tree{}, looks: map[uint64]look{}, splitAt: never,
+		trees: map[record.Feed]*tree{}, walkAt: never, looks: map[uint64]look{}, splitAt: never,
 		tells: served{tokens: maxTells, at: now.Mono}, openly: served{tokens: openMost, at: now.Mono},
 		wakes: served{tokens: maxWakes, at: now.Mono},
 	}

@@ -4,14 +4,14 @@
 // in the order of its fields before giving the turn back. It knows no socket, disk or face: it takes a Link and a
 // Store, and gives facts to one function.
 //
-//	readers ─► inbound ─┐            (opened on all cores: open.go)
+//	readers ─► inbound ─┐            (what takes long on all cores: open.go)
 //	timer, Changed ─────┼─► loop ─┐
 //	          keeper ───┘         ├─► turn ─► engine ─► Output ─► Link.Write, replies, OnEvent
-//	readers, of few datagrams ────┤                       │
+//	readers ──────────────────────┤                       │
 //	Do, View ─────────────────────┘      Stored, Loaded ◄─┴─ Store
 //
-// Who has the turn does the work itself: between a post and its datagram, and between that and the event of one that
-// comes alone, no goroutine waits for another.
+// Who has the turn does the work itself: between a post and its datagram, and between that and its event where nothing
+// waits, no goroutine waits for another.
 package node
 
 import (
@@ -125,6 +125,7 @@ type Node struct {
 	queued   atomic.Int64 // batches in inbound or taken from it that the engine has not had yet
 	parts    chan part
 	spare    chan *arrivals // used, to be used again
+	alone    time.Duration  // openAlone
 	cores    int
 	calls    chan func(engine.Now)
 	piped    chan PipeEvent
@@ -146,7 +147,7 @@ func Start(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, start: time.Now(), turn: make(chan struct{}, 1), inbound: make(chan *arrivals, maxInbound),
 		calls: make(chan func(engine.Now)), spare: make(chan *arrivals, maxSpare),
-		piped: make(chan PipeEvent), parts: make(chan part), cores: runtime.GOMAXPROCS(0),
+		piped: make(chan PipeEvent), parts: make(chan part), alone: openAlone, cores: runtime.GOMAXPROCS(0),
 		waiting: map[uint64]chan engine.Reply{}, done: make(chan struct{}),
 		counters: Counters{
 			Drops: map[wire.Drop]uint64{}, Sent: map[wire.Type]uint64{}, Received: map[wire.Type]uint64{},

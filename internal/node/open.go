@@ -11,12 +11,17 @@ import (
 	"bcast/internal/wire"
 )
 
-// Opening (seal and signature) is most of the work on a datagram and needs no state: under load it is spread over all
-// cores, ahead of the loop. A reader hands its batch to the loop at once and parts of it to whoever is idle; the loop
-// waits for the batch that is next, so what one socket received keeps its order.
+// Opening (seal and signature) is most of the work on a datagram and needs no state. A reader opens what it got by
+// itself, and hands parts of a batch that takes it long, as one full of signatures does, to whoever is idle: so that is
+// spread over all cores, ahead of the loop. The batch goes to the engine as a whole, so what one socket received keeps
+// its order.
 
-// openAlone is up to how many datagrams a reader opens by itself: to hand over costs more than these.
-const openAlone = 4
+const (
+	// openAtOnce is how many datagrams a part has, and openAlone how long a reader opens by itself: to wake another
+	// goroutine, and on a busy host another core, costs as much as some twenty datagrams whose signature is known.
+	openAtOnce = 8
+	openAlone  = 500 * time.Microsecond
+)
 
 // ownEach is how often a reader hands on what we sent ourselves.
 const ownEach = 100 * time.Millisecond
@@ -113,11 +118,10 @@ func (n *Node) read(ctx context.Context, read func([]engine.Datagram) (int, erro
 	}
 }
 
-// takeAlone has the engine take a few datagrams on the spot, if nothing waits that they would overtake and nobody else
-// has the turn. To wake the loop for them takes as long, and another core from whoever else could use it. More are
-// handed over: who reads the socket is not to be held up for long.
+// takeAlone has the engine take a batch on the spot, if nothing waits that it would overtake and nobody else has the
+// turn. To wake the loop for it takes as long as some of the work, and another core from whoever else could use it.
 func (n *Node) takeAlone(in *arrivals) bool {
-	if len(in.data) > openAlone || !n.takeTurn() {
+	if !n.takeTurn() {
 		return false
 	}
 	n.receive(in)
@@ -162,14 +166,13 @@ func (n *Node) withoutOwn(batch []engine.Datagram, heard *time.Time) int {
 
 // open opens a batch, or begins to.
 func (n *Node) open(in *arrivals) {
-	count, opener := len(in.data), n.opener.Load()
-	each := max(openAlone, (count+n.cores-1)/n.cores)
-	for at := 0; at < count; at += each {
-		p := part{in, at, min(at+each, count), opener}
+	count, opener, began := len(in.data), n.opener.Load(), time.Now()
+	for at := 0; at < count; at += openAtOnce {
+		p := part{in, at, min(at+openAtOnce, count), opener}
 		in.pending.Add(1)
-		if p.to == count { // the last is the reader's own
+		if p.to == count || time.Since(began) < n.alone { // the last is the reader's own
 			p.open()
-			break
+			continue
 		}
 		select {
 		case n.parts <- p:

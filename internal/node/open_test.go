@@ -29,7 +29,8 @@ func newEngine(t *testing.T) *engine.Engine {
 	return e
 }
 
-// However many open a batch, each datagram's result is in its place, and none of the reader's memory is kept.
+// However many open a batch, here from its first part on, each datagram's result is in its place, and none of the
+// reader's memory is kept.
 func TestOpenKeepsTheOrder(t *testing.T) {
 	e := newEngine(t)
 	n := &Node{parts: make(chan part), cores: 4}

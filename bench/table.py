@@ -21,7 +21,7 @@ MORE = "--more" in sys.argv
 KEPT, STORED = "kept", 100_000  # a room with a history, and how many messages go into it
 
 # How many messages flat out: some seconds of work for each system.
-FLAT = {"bcast": 200_000, "nats": 300_000, "gossipsub": 5_000, "memberlist": 1_000}
+FLAT = {"bcast": 300_000, "nats": 300_000, "gossipsub": 5_000, "memberlist": 1_000}
 PACED = 50 if QUICK else 500
 IDLE = 2 if QUICK else 20
 LOSSES = (0, 30) if QUICK else (0, 10, 30)

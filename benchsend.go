@@ -16,7 +16,7 @@ const (
 	// benchAhead is how many calls of Say are under way at once when as many posts go as can, and benchSaid how many
 	// bytes each of them says: twenty records under one signature, so that the loop always finds work and memory stays
 	// small.
-	benchAhead = 4
+	benchAhead = 2
 	benchSaid  = 256 << 10
 )
 

@@ -14,10 +14,10 @@ import (
 
 const (
 	// benchAhead is how many calls of Say are under way at once when as many posts go as can, and benchSaid how many
-	// bytes each of them says: twenty records under one signature, so that the loop always finds work and memory stays
+	// bytes each of them says: ten records under one signature, so that the loop always finds work and memory stays
 	// small.
-	benchAhead = 2
-	benchSaid  = 256 << 10
+	benchAhead = 4
+	benchSaid  = 128 << 10
 )
 
 // sending says the probes of one run.

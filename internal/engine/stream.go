@@ -111,7 +111,7 @@ type stream struct {
 	asked []wire.SeqRange // what may still come of a take
 
 	spans    []record.Span  // what is still to be read of a take
-	fetching []record.Span  // what the store was asked for last
+	fetching []record.Span  // what the store is asked for now
 	loaded   []record.Entry // read, and not yet written
 }
 

@@ -26,10 +26,14 @@ func (e *Engine) offer(now Now, st *stream, claims wire.StreamClaims) {
 }
 
 // serve writes on of what was taken: what is loaded first, then it loads, and at last it says that this was all. It is
-// called again when what it wrote has drained, so that little of what is loaded is kept.
+// called again when what it wrote has drained, so that little of what is loaded is kept. That may be told of what was
+// written before, while the store is still asked.
 func (e *Engine) serve(now Now, st *stream) {
 	if !e.entitled(st) {
 		e.breakOff(now, st)
+		return
+	}
+	if st.fetching != nil {
 		return
 	}
 	var b []byte
@@ -80,6 +84,6 @@ func (e *Engine) fetched(now Now, st *stream, records []record.Entry) {
 			}
 		}
 	}
-	st.quietAt = now.Mono + streamQuiet
+	st.fetching, st.quietAt = nil, now.Mono+streamQuiet
 	e.serve(now, st)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lukechampine.com/blake3"
@@ -170,27 +171,29 @@ func TestResume(t *testing.T) {
 
 // With patience a broken connection is made again by itself, and what came is counted once.
 func TestPatience(t *testing.T) {
-	d := newDesk(t)
-	content := dice(30 * unit)
-	d.write("big", content)
-	d.wire.breakAfter(10 * unit)
-	told, breaks := int64(0), 0
-	carry := d.Remote.Do
-	d.Remote.Do = func(r *http.Request) (*http.Response, error) {
-		if d.wire.isBroken() {
-			if breaks++; breaks < 3 {
-				d.wire.breakAfter(10 * unit)
-			} else {
-				d.wire.breakAfter(0)
+	synctest.Test(t, func(t *testing.T) { // so that its patience takes no time
+		d := newDesk(t)
+		content := dice(30 * unit)
+		d.write("big", content)
+		d.wire.breakAfter(10 * unit)
+		told, breaks := int64(0), 0
+		carry := d.Remote.Do
+		d.Remote.Do = func(r *http.Request) (*http.Response, error) {
+			if d.wire.isBroken() {
+				if breaks++; breaks < 3 {
+					d.wire.breakAfter(10 * unit)
+				} else {
+					d.wire.breakAfter(0)
+				}
 			}
+			return carry(r)
 		}
-		return carry(r)
-	}
-	err := d.fetch("big", Options{Patience: 1 << 40, Progress: func(n int64, _ bool) { told += n }})
-	if err != nil || told != int64(len(content)) || breaks != 3 {
-		t.Errorf("%v, told of %d bytes, broken %d times", err, told, breaks)
-	}
-	has(t, d.at, "big", content)
+		err := d.fetch("big", Options{Patience: 1 << 40, Progress: func(n int64, _ bool) { told += n }})
+		if err != nil || told != int64(len(content)) || breaks != 3 {
+			t.Errorf("%v, told of %d bytes, broken %d times", err, told, breaks)
+		}
+		has(t, d.at, "big", content)
+	})
 }
 
 // What was left from before counts only as far as it is right.

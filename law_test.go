@@ -36,13 +36,14 @@ var law = map[string]struct {
 	"internal/lan":      {nil, "it carries bytes"},
 	"internal/virtual":  {[]string{"internal/lan"}, "it is a link as lan is one"},
 	"internal/roster":   {nil, "what is told of the subnet is merged in one place, whoever tells it"},
-	"internal/mdns":     {[]string{"internal/roster"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
+	"internal/mdns":     {[]string{"internal/roster", "internal/speech"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
+	"internal/speech":   {nil, "how often something may be said knows nothing of what"},
 	"internal/document": {nil, "reading what a stranger wrote knows nothing of who wrote it"},
-	"internal/ssdp":     {[]string{"internal/document", "internal/roster"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
+	"internal/ssdp":     {[]string{"internal/document", "internal/roster", "internal/speech"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
 	"internal/wsd":      {[]string{"internal/document", "internal/roster"}, "a foreign protocol tells what it saw, and nothing of ours depends on it"},
 	"internal/survey": {[]string{"internal/document", "internal/lan", "internal/mdns", "internal/roster", "internal/ssdp", "internal/wsd"},
 		"it listens to foreign protocols for as long as somebody looks, and takes part in none of ours"},
-	"internal/announce": {[]string{"internal/fair", "internal/home", "internal/mdns", "internal/ssdp", "internal/survey"},
+	"internal/announce": {[]string{"internal/fair", "internal/home", "internal/mdns", "internal/speech", "internal/ssdp", "internal/survey"},
 		"it speaks foreign protocols where a survey listens, and takes part in none of ours"},
 	"internal/stream": {[]string{"identity"}, "it carries bytes and knows whose they are, no conversation"},
 	"internal/home":   {[]string{"identity"}, "the directory knows no network"},
@@ -118,7 +119,7 @@ var doors = map[string][]string{
 // core is what must be a function of its arguments.
 var core = []string{"identity", "internal/record", "internal/wire", "internal/seal", "discovery", "chat", "internal/engine",
 	"internal/push",
-	"internal/document", "internal/roster", "internal/mdns", "internal/ssdp", "internal/wsd"}
+	"internal/document", "internal/roster", "internal/speech", "internal/mdns", "internal/ssdp", "internal/wsd"}
 
 // banned is what would make the core depend on more than its arguments.
 var banned = map[string][]string{

@@ -236,9 +236,9 @@ guard("mdns_A_flood_leaves_room_for_others", "./internal/mdns", "internal/mdns/c
 guard("mdns_A_flood_leaves_room_for_others", "./internal/mdns", "internal/mdns/query.go",
       "return cmp.Compare(turn[x], turn[y])", "return 0")
 guard("mdns_A_forged_question_is_hardly_amplified", "./internal/mdns", "internal/mdns/answer.go",
-      "if r.paced.Sub(now) > (unicastBurst-1)*unicastEvery {", "if false {")
+      "if r.paced.Take(now) {", "if r.paced.Take(now) || true {")
 guard("mdns_A_forged_question_is_hardly_amplified", "./internal/mdns", "internal/mdns/answer.go",
-      "at = later(at, o.sent[f].Add(every))", "_ = every")
+      "at = speech.Later(at, o.sent[f].Add(every))", "_ = every")
 for liar in ("mdns_A_liar_that_has_every_name_makes_us_slow", "mdns_A_liar_cannot_take_a_name"):
     guard(liar, "./internal/mdns", "internal/mdns/claim.go", "wait = min(conflictWait<<n, longestWait)", "wait = 0 * time.Duration(n)")
 DOCUMENT = "internal/document/document.go"
@@ -252,11 +252,11 @@ ADVERTISE, UPNP = "internal/ssdp/advertise.go", "internal/announce/upnp.go"
 guard("16_No_search_is_outweighed", "./internal/ssdp", ADVERTISE,
       "		if size <= len(datagram) {", "		if true {")
 guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
-      "		at = latest(at, d.sent[t].Add(noticeEach))\n", "		_ = noticeEach\n")
+      "		at = speech.Later(at, d.sent[t].Add(noticeEach))\n", "		_ = noticeEach\n")
 guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
-      "		if !a.group.take(now) {", "		if a.group.take(now); false {")
+      "		if !a.group.Take(now) {", "		if a.group.Take(now); false {")
 guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
-      "		if a.single.take(now) {", "		if a.single.take(now) || true {")
+      "		if a.single.Take(now) {", "		if a.single.Take(now) || true {")
 guard("14_Off_link_reads_no_description", "./internal/announce", UPNP,
       "n.subnet.Contains(from.Addr().Unmap())", "from.IsValid()")
 off("21_Who_reads_no_description_is_not_waited_for", "./internal/announce", "internal/fair/fair.go", "f.open[from] >= f.each")

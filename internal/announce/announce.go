@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"bcast/internal/mdns"
+	"bcast/internal/speech"
 	"bcast/internal/survey"
 )
 
@@ -86,9 +87,9 @@ type voice interface {
 	Move(now time.Time, addrs, all []netip.Addr)
 	Offer(now time.Time, id int, s mdns.Service)
 	Withdraw(id int)
-	Goodbye() []mdns.Packet
+	Goodbye() []speech.Packet
 	Receive(now time.Time, from netip.AddrPort, datagram []byte)
-	Advance(now time.Time) []mdns.Packet
+	Advance(now time.Time) []speech.Packet
 	Deadline() time.Time
 	Offers() []mdns.Offered
 	Refused() int
@@ -286,9 +287,7 @@ func (a *Announcer) advance() (next time.Time) {
 		if at := l.voice.Deadline(); !at.IsZero() && !at.After(now) {
 			l.send(l.voice.Advance(now))
 		}
-		if at := l.voice.Deadline(); !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
+		next = speech.Sooner(next, l.voice.Deadline())
 	}
 	if states := a.states(); !slices.EqualFunc(states, a.told, State.same) {
 		a.told = states
@@ -418,7 +417,7 @@ func (a *Announcer) read(l *link, socket survey.Link) {
 	})
 }
 
-func (l *link) send(packets []mdns.Packet) {
+func (l *link) send(packets []speech.Packet) {
 	for _, p := range packets {
 		socket := l.senders[p.To.Addr().Is4()]
 		switch {

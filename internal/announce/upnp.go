@@ -16,6 +16,7 @@ import (
 
 	"bcast/internal/fair"
 	"bcast/internal/mdns"
+	"bcast/internal/speech"
 	"bcast/internal/ssdp"
 	"bcast/internal/survey"
 )
@@ -187,26 +188,16 @@ func (u *upnp) Withdraw(id int) {
 }
 
 // Goodbye implements voice.
-func (u *upnp) Goodbye() []mdns.Packet {
+func (u *upnp) Goodbye() []speech.Packet {
 	clear(u.offers)
-	return packets(u.Advertiser.Goodbye())
+	return u.Advertiser.Goodbye()
 }
-
-// Advance implements voice.
-func (u *upnp) Advance(now time.Time) []mdns.Packet { return packets(u.Advertiser.Advance(now)) }
 
 // Offers implements voice.
 func (u *upnp) Offers() []mdns.Offered {
 	var all []mdns.Offered
 	for _, id := range slices.Sorted(maps.Keys(u.offers)) {
 		all = append(all, mdns.Offered{ID: id, Name: u.offers[id].Name, Ready: u.Told(id)})
-	}
-	return all
-}
-
-func packets(told []ssdp.Packet) (all []mdns.Packet) {
-	for _, p := range told {
-		all = append(all, mdns.Packet(p))
 	}
 	return all
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"bcast/internal/speech"
 )
 
 // unicastWanted marks in a question's class that the answer may go to the asker alone (section 5.4).
@@ -63,11 +65,11 @@ func (r *Responder) promise(now time.Time, o *own, f family, asker netip.Addr, m
 	wait, every := time.Duration(0), recordEvery
 	switch {
 	case m.Truncated:
-		wait = r.jitter(moreLeast, moreMost)
+		wait = speech.Between(r.dice, moreLeast, moreMost)
 	case len(m.Ns) > 0:
 		every = defendEvery // somebody is about to take the name
 	case !o.unique:
-		wait = r.jitter(sharedLeast, sharedMost)
+		wait = speech.Between(r.dice, sharedLeast, sharedMost)
 	}
 	if !m.Truncated {
 		asker = netip.Addr{}
@@ -80,7 +82,7 @@ func (r *Responder) promise(now time.Time, o *own, f family, asker netip.Addr, m
 func (r *Responder) schedule(now time.Time, o *own, f family, wait, every time.Duration, asker netip.Addr) {
 	at := now.Add(wait)
 	if !o.sent[f].IsZero() {
-		at = later(at, o.sent[f].Add(every))
+		at = speech.Later(at, o.sent[f].Add(every))
 	}
 	switch {
 	case o.due[f].IsZero():
@@ -224,11 +226,9 @@ func (r *Responder) answerAlone(now time.Time, to netip.AddrPort, query *dns.Msg
 		return legacy // a question that long has no answer
 	}
 	m.Extra = fit(m, extras, largestUnicast)
-	if r.paced.Sub(now) > (unicastBurst-1)*unicastEvery {
-		return true
+	if r.paced.Take(now) {
+		r.pack(to, m)
 	}
-	r.paced = later(r.paced, now).Add(unicastEvery)
-	r.pack(to, m)
 	return true
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"bcast/internal/speech"
 )
 
 // phase is how far a name is ours:
@@ -315,16 +317,9 @@ func (r *Responder) weigh(now time.Time, from netip.Addr, records []dns.RR) {
 			ours = append(ours, weight(o.rr))
 		}
 		if len(theirs) > 0 && compareAll(ours, theirs) < 0 {
-			c.sent, c.next = 0, later(c.next, now.Add(lostWait))
+			c.sent, c.next = 0, speech.Later(c.next, now.Add(lostWait))
 		}
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // weight is a record as it is compared: class, type, data.
@@ -407,7 +402,7 @@ func (r *Responder) echoed(now time.Time, c *claim, o *own, from netip.Addr, ttl
 	switch f := familyOf(from); {
 	case !c.public:
 	case ttl < o.rr.Header().Ttl/2: // it is to be forgotten, and is not to be (section 6.6)
-		r.schedule(now, o, f, r.jitter(sharedLeast, sharedMost), recordEvery, netip.Addr{})
+		r.schedule(now, o, f, speech.Between(r.dice, sharedLeast, sharedMost), recordEvery, netip.Addr{})
 	case ttl >= o.rr.Header().Ttl && !r.isOurs(from):
 		o.due[f] = time.Time{} // section 7.4
 	}
@@ -437,9 +432,4 @@ func (r *Responder) conflict(now time.Time, c *claim) {
 	for _, service := range r.claims[1:] { // they stand on the host's name
 		r.change(now, service)
 	}
-}
-
-// jitter draws evenly between two times.
-func (r *Responder) jitter(least, most time.Duration) time.Duration {
-	return least + time.Duration(r.dice.Int64N(int64(most-least)))
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"bcast/internal/speech"
 )
 
 // Port is where queries go and answers come from.
@@ -50,8 +52,8 @@ type Browser struct {
 	leads   map[netip.Addr]int // asks by who led to them
 	due     time.Time          // of the first ask
 	look    time.Time          // when a record expires or is to be asked for again
-	paced   time.Time          // until when what was sent counts
-	soon    time.Time          // when what was last learnt leads to questions
+	paced   speech.Pace
+	soon    time.Time // when what was last learnt leads to questions
 	refused int
 }
 
@@ -67,12 +69,12 @@ func New(now time.Time, zone string, types []string, dice *rand.Rand) *Browser {
 	b := &Browser{
 		zone: zone, dice: dice, types: map[string]bool{},
 		cache: map[question][]*record{}, sources: map[netip.Addr]int{}, asks: map[question]*ask{},
-		leads: map[netip.Addr]int{},
+		leads: map[netip.Addr]int{}, paced: speech.Pace{Burst: packetBurst + 1, Every: packetEvery},
 	}
 	for _, t := range types {
 		b.types[dns.CanonicalName(t+".local")] = true
 	}
-	first := now.Add(20*time.Millisecond + time.Duration(dice.Int64N(int64(100*time.Millisecond)))) // section 5.2
+	first := now.Add(speech.Between(dice, 20*time.Millisecond, 120*time.Millisecond)) // section 5.2
 	for name := range b.types {
 		b.ask(question{name, dns.TypePTR}, netip.Addr{}, first, forever)
 	}
@@ -117,13 +119,10 @@ func plausible(datagram []byte) bool {
 // Deadline is when Advance has something to do.
 func (b *Browser) Deadline() time.Time {
 	at := b.due
-	if ready := b.paced.Add(-packetBurst * packetEvery); !at.IsZero() && at.Before(ready) {
-		at = ready
+	if !at.IsZero() {
+		at = speech.Later(at, b.paced.Ready())
 	}
-	if at.IsZero() || !b.look.IsZero() && b.look.Before(at) {
-		at = b.look
-	}
-	return at
+	return speech.Sooner(at, b.look)
 }
 
 // Advance returns the queries that are due, for the group.

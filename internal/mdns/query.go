@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"bcast/internal/speech"
 )
 
 // How often is asked.
@@ -75,23 +77,17 @@ func (b *Browser) query(now time.Time) [][]byte {
 	}
 	due := b.questions(now)
 	var packets [][]byte
-	for len(due) > 0 && b.paced.Sub(now) <= packetBurst*packetEvery {
+	for len(due) > 0 && b.paced.Take(now) {
 		n := fitting(due)
 		packets = append(packets, b.compose(now, due[:n])...)
 		for _, q := range due[:n] {
 			b.asked(now, q)
 		}
-		if b.paced.Before(now) {
-			b.paced = now
-		}
-		b.paced = b.paced.Add(packetEvery)
 		due = due[n:]
 	}
 	b.due = time.Time{}
 	for _, a := range b.asks {
-		if b.due.IsZero() || a.due.Before(b.due) {
-			b.due = a.due
-		}
+		b.due = speech.Sooner(b.due, a.due)
 	}
 	return packets
 }

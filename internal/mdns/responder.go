@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"bcast/internal/speech"
 )
 
 // Timers of RFC 6762.
@@ -65,12 +67,6 @@ func (f family) group() netip.AddrPort {
 	return Group6
 }
 
-// Packet is a datagram to be sent: to a group, or to who asked.
-type Packet struct {
-	To   netip.AddrPort
-	Data []byte
-}
-
 // Responder makes what this host offers known on one link and answers for it. It claims the names first and takes
 // others where they are taken. It is to be used by one goroutine at a time, and is silent unless something changes or
 // somebody asks.
@@ -79,10 +75,10 @@ type Responder struct {
 	addrs     []netip.Addr // of this host on the link
 	all       []netip.Addr // of this host
 	claims    []*claim     // the host's own first
-	out       []Packet
+	out       []speech.Packet
 	conflicts []time.Time
-	paced     time.Time // until when what was sent to single addresses counts
-	heard     time.Time // … what was received
+	paced     speech.Pace // what is sent to single addresses
+	heard     speech.Pace // what is received
 	refused   int
 }
 
@@ -97,7 +93,11 @@ type Offered struct {
 // NewResponder returns a responder on a link where this host would like that name (HostLabel). It says nothing before
 // Move tells where it is and something is offered.
 func NewResponder(host string, dice *rand.Rand) *Responder {
-	return &Responder{dice: dice, claims: []*claim{{wanted: host, turn: 1}}}
+	return &Responder{
+		dice: dice, claims: []*claim{{wanted: host, turn: 1}},
+		paced: speech.Pace{Burst: unicastBurst, Every: unicastEvery},
+		heard: speech.Pace{Burst: heardBurst, Every: heardEvery},
+	}
 }
 
 // Move says which addresses this host has on the link now, and which on all its links together.
@@ -142,7 +142,7 @@ func (r *Responder) Withdraw(id int) {
 }
 
 // Goodbye says goodbye for all. Nothing is answered after it.
-func (r *Responder) Goodbye() []Packet {
+func (r *Responder) Goodbye() []speech.Packet {
 	var told []*own
 	for _, c := range r.claims {
 		told = append(told, c.told()...)
@@ -172,25 +172,19 @@ func (r *Responder) Deadline() time.Time {
 		return time.Unix(0, 0)
 	}
 	var first time.Time
-	earlier := func(at time.Time) {
-		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
-			first = at
-		}
-	}
 	for _, c := range r.claims {
 		if c.phase == probing || c.phase == announcing {
-			earlier(c.next)
+			first = speech.Sooner(first, c.next)
 		}
 		for _, o := range c.records {
-			earlier(o.due[four])
-			earlier(o.due[six])
+			first = speech.Sooner(first, speech.Sooner(o.due[four], o.due[six]))
 		}
 	}
 	return first
 }
 
 // Advance returns what is to be sent now.
-func (r *Responder) Advance(now time.Time) []Packet {
+func (r *Responder) Advance(now time.Time) []speech.Packet {
 	r.claim(now)
 	for f := range families {
 		r.answer(now, f)
@@ -213,11 +207,11 @@ func (r *Responder) here() (here []family) {
 // Receive takes a datagram that came from the link.
 func (r *Responder) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
 	var m dns.Msg
-	if r.heard.Sub(now) > (heardBurst-1)*heardEvery || !plausible(datagram) || m.Unpack(datagram) != nil {
+	if r.heard.Ready().After(now) || !plausible(datagram) || m.Unpack(datagram) != nil {
 		r.refused++
 		return
 	}
-	r.heard = later(r.heard, now).Add(heardEvery)
+	r.heard.Take(now)
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	switch {
 	case !m.Response:
@@ -278,5 +272,5 @@ func (r *Responder) pack(to netip.AddrPort, m *dns.Msg) {
 		r.refused++ // a name of a question that does not go back on the wire
 		return
 	}
-	r.out = append(r.out, Packet{to, data})
+	r.out = append(r.out, speech.Packet{To: to, Data: data})
 }

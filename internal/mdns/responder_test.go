@@ -12,6 +12,7 @@ import (
 	"github.com/miekg/dns"
 
 	"bcast/internal/fuzztest"
+	"bcast/internal/speech"
 )
 
 var site = Service{Name: "My Web 1.0", Type: "_http._tcp", Port: 80, Text: []string{"path=/", "flag"}}
@@ -48,7 +49,7 @@ func (s *stage) enter(n int, host string, services ...Service) *Responder {
 }
 
 // carry brings what a responder sends to all on the link, itself included.
-func (s *stage) carry(r *Responder, packets []Packet) {
+func (s *stage) carry(r *Responder, packets []speech.Packet) {
 	s.t.Helper()
 	from := r.addrs[0]
 	for _, p := range packets {

@@ -1,11 +1,13 @@
 package ssdp
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
+
+	"bcast/internal/speech"
 )
 
 // Timers of an Advertiser (section 1.2.2). What it tells counts for usualLife, and is told again before half of that.
@@ -24,13 +26,10 @@ const (
 	mostAdverts   = 64
 	mostAnswers   = 64 // that wait for their time
 	longestSearch = 1400
+	groupBurst    = 30
+	singleBurst   = 10
+	paceEvery     = 100 * time.Millisecond // on average, whoever asks
 )
-
-// Packet is a datagram to be sent: to the group, or to who asked.
-type Packet struct {
-	To   netip.AddrPort
-	Data []byte
-}
 
 // target is what a root device is announced as, and searched for by (table 1-1).
 type target int
@@ -49,9 +48,9 @@ type Advertiser struct {
 	dice    *rand.Rand
 	adverts []*advert
 	answers []answer
-	out     []Packet
-	group   pace
-	single  pace
+	out     []speech.Packet
+	group   speech.Pace // what goes to all
+	single  speech.Pace // … to who asked alone
 	refused int
 }
 
@@ -69,12 +68,16 @@ type advert struct {
 type answer struct {
 	advert *advert
 	at     time.Time
-	Packet
+	speech.Packet
 }
 
 // NewAdvertiser returns an advertiser that says nothing before something is offered.
 func NewAdvertiser(dice *rand.Rand) *Advertiser {
-	return &Advertiser{dice: dice, group: pace{burst: 30}, single: pace{burst: 10}}
+	return &Advertiser{
+		dice:   dice,
+		group:  speech.Pace{Burst: groupBurst, Every: paceEvery},
+		single: speech.Pace{Burst: singleBurst, Every: paceEvery},
+	}
 }
 
 // Offer makes a device known whose description is at a location. The id is the caller's.
@@ -83,7 +86,7 @@ func (a *Advertiser) Offer(now time.Time, id int, uuid, location string) {
 		a.refused++
 		return
 	}
-	d := &advert{id: id, uuid: uuid, next: now.Add(a.jitter(0, firstMost))}
+	d := &advert{id: id, uuid: uuid, next: now.Add(speech.Between(a.dice, 0, firstMost))}
 	for t := range targets {
 		d.alive[t], d.found[t] = d.notice(t, location), d.answer(t, location)
 	}
@@ -103,7 +106,7 @@ func (a *Advertiser) Withdraw(id int) {
 }
 
 // Goodbye says goodbye for all. Nothing is answered after it.
-func (a *Advertiser) Goodbye() []Packet {
+func (a *Advertiser) Goodbye() []speech.Packet {
 	for len(a.adverts) > 0 {
 		a.Withdraw(a.adverts[0].id)
 	}
@@ -117,7 +120,7 @@ func (a *Advertiser) goodbye(d *advert) {
 	for range 2 {
 		for t := range targets {
 			if !d.sent[t].IsZero() {
-				a.out = append(a.out, Packet{Group, d.byebye(t)})
+				a.out = append(a.out, speech.Packet{To: Group, Data: d.byebye(t)})
 			}
 		}
 	}
@@ -137,27 +140,22 @@ func (a *Advertiser) Deadline() time.Time {
 		return time.Unix(0, 0)
 	}
 	var first time.Time
-	earlier := func(at time.Time) {
-		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
-			first = at
-		}
-	}
 	for _, d := range a.adverts {
-		earlier(d.next)
+		first = speech.Sooner(first, d.next)
 		for _, due := range d.due {
 			if !due.IsZero() {
-				earlier(latest(due, a.group.free()))
+				first = speech.Sooner(first, speech.Later(due, a.group.Ready()))
 			}
 		}
 	}
 	for _, w := range a.answers {
-		earlier(w.at)
+		first = speech.Sooner(first, w.at)
 	}
 	return first
 }
 
 // Advance returns what is to be sent now.
-func (a *Advertiser) Advance(now time.Time) []Packet {
+func (a *Advertiser) Advance(now time.Time) []speech.Packet {
 	for _, d := range a.adverts {
 		if !d.next.After(now) {
 			a.announce(now, d)
@@ -168,7 +166,7 @@ func (a *Advertiser) Advance(now time.Time) []Packet {
 		if w.at.After(now) {
 			return false
 		}
-		if a.single.take(now) {
+		if a.single.Take(now) {
 			a.out = append(a.out, w.Packet)
 		} else {
 			a.refused++
@@ -185,9 +183,9 @@ func (a *Advertiser) announce(now time.Time, d *advert) {
 	for t := range targets {
 		d.want(t, now)
 	}
-	d.next = now.Add(a.jitter(laterLeast, laterMost))
+	d.next = now.Add(speech.Between(a.dice, laterLeast, laterMost))
 	if d.round == 0 {
-		d.next = now.Add(a.jitter(againLeast, againMost))
+		d.next = now.Add(speech.Between(a.dice, againLeast, againMost))
 	}
 	d.round++
 }
@@ -195,7 +193,7 @@ func (a *Advertiser) announce(now time.Time, d *advert) {
 // want has a notice sent at a time, unless it will be before, or was just before.
 func (d *advert) want(t target, at time.Time) {
 	if !d.sent[t].IsZero() {
-		at = latest(at, d.sent[t].Add(noticeEach))
+		at = speech.Later(at, d.sent[t].Add(noticeEach))
 	}
 	if d.due[t].IsZero() || at.Before(d.due[t]) {
 		d.due[t] = at
@@ -207,17 +205,17 @@ func (a *Advertiser) notify(now time.Time) {
 	due := a.find(func(d *advert, t target) bool { return !d.due[t].IsZero() && !d.due[t].After(now) })
 	slices.SortStableFunc(due, func(x, y notice) int { return x.due[x.target].Compare(y.due[y.target]) })
 	for _, n := range due {
-		if !a.group.take(now) {
+		if !a.group.Take(now) {
 			return
 		}
 		n.due[n.target], n.sent[n.target] = time.Time{}, now
-		a.out = append(a.out, Packet{Group, n.alive[n.target]})
+		a.out = append(a.out, speech.Packet{To: Group, Data: n.alive[n.target]})
 	}
 }
 
 // Receive takes a datagram that came from the link: a search, or what does not matter here.
 func (a *Advertiser) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
-	if !strings.HasPrefix(string(datagram[:min(len(datagram), 9)]), "M-SEARCH ") {
+	if !bytes.HasPrefix(datagram, []byte("M-SEARCH ")) {
 		return
 	}
 	wanted, within, ok := readSearch(datagram)
@@ -229,7 +227,7 @@ func (a *Advertiser) Receive(now time.Time, from netip.AddrPort, datagram []byte
 	for _, n := range found {
 		size += len(n.found[n.target])
 	}
-	at := now.Add(a.jitter(0, min(within, answerMost)))
+	at := now.Add(speech.Between(a.dice, 0, min(within, answerMost)))
 	for _, n := range found {
 		if size <= len(datagram) {
 			a.answer(n, at, from)
@@ -245,7 +243,7 @@ func (a *Advertiser) answer(n notice, at time.Time, from netip.AddrPort) {
 		a.refused++
 		return
 	}
-	a.answers = append(a.answers, answer{n.advert, at, Packet{from, n.found[n.target]}})
+	a.answers = append(a.answers, answer{n.advert, at, speech.Packet{To: from, Data: n.found[n.target]}})
 }
 
 // notice is a device as a target.
@@ -264,35 +262,4 @@ func (a *Advertiser) find(so func(*advert, target) bool) (found []notice) {
 		}
 	}
 	return found
-}
-
-func (a *Advertiser) jitter(least, most time.Duration) time.Duration {
-	return least + time.Duration(a.dice.Int64N(int64(most-least)))
-}
-
-// pace is how often something may be done: so many times at once, and then each tenth of a second.
-type pace struct {
-	burst int
-	until time.Time // so long what was done counts
-}
-
-const paceEvery = 100 * time.Millisecond
-
-// free is when it may be done next.
-func (p *pace) free() time.Time { return p.until.Add(-time.Duration(p.burst-1) * paceEvery) }
-
-// take reports whether it may be done now, and counts it.
-func (p *pace) take(now time.Time) bool {
-	if p.free().After(now) {
-		return false
-	}
-	p.until = latest(p.until, now).Add(paceEvery)
-	return true
-}
-
-func latest(x, y time.Time) time.Time {
-	if x.After(y) {
-		return x
-	}
-	return y
 }

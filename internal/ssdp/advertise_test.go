@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bcast/internal/fuzztest"
+	"bcast/internal/speech"
 )
 
 // ours is a device announced in tests.
@@ -21,7 +22,7 @@ var asker = netip.MustParseAddrPort("10.77.0.9:40000")
 // said is a datagram of an advertiser, and when it was sent.
 type said struct {
 	at time.Duration
-	Packet
+	speech.Packet
 }
 
 // board is an advertiser with its clock.
@@ -50,7 +51,7 @@ func (b *board) run(d time.Duration) (all []said) {
 			b.now = end
 			return all
 		}
-		b.now = latest(b.now, at)
+		b.now = speech.Later(b.now, at)
 		for _, p := range b.Advance(b.now) {
 			all = append(all, said{b.now.Sub(start), p})
 		}

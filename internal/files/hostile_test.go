@@ -490,7 +490,7 @@ func TestPutIsChecked(t *testing.T) {
 	wantCode(t, "put", d.Send(t.Context(), d.out, "f", "docs", "x", Options{}), CodeForbidden)
 	wantCode(t, "mkdir", d.mkdir(t.Context(), "docs", "x"), CodeForbidden)
 	send := func(size int, h Hash, body string) error {
-		_, err := d.admitted(t.Context(), http.MethodPut, target("data", "drop", "x", ""), strings.NewReader(body),
+		_, err := askFor[admitted](t.Context(), d.Remote, http.MethodPut, target("data", "drop", "x", ""), strings.NewReader(body),
 			map[string]string{headSize: strconv.Itoa(size), headHash: h.String()})
 		return err
 	}

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"path"
 	"time"
 )
+
+// offersTarget is where what is to go to an inbox is offered.
+const offersTarget = "http://files/v1/offers"
 
 // Give brings files and directories of this host, each the only thing of its root that is meant, to a device's inbox.
 // asked is called when its user has to be asked. It waits for that until ctx ends.
@@ -23,14 +25,14 @@ func (r *Remote) Give(ctx context.Context, things []Thing, asked func(), o Optio
 	if err != nil {
 		return err
 	}
-	answer, err := r.offered(ctx, http.MethodPost, "offers", bytes.NewReader(body))
+	answer, err := askFor[offered](ctx, r, http.MethodPost, offersTarget, bytes.NewReader(body), nil)
 	if err == nil && answer.State == OfferWaiting {
 		asked()
 	}
 	for err == nil && answer.State == OfferWaiting {
 		id := answer.ID
 		begun := time.Now()
-		answer, err = r.offered(ctx, http.MethodGet, "offers/"+url.PathEscape(id), nil)
+		answer, err = askFor[offered](ctx, r, http.MethodGet, offersTarget+"/"+url.PathEscape(id), nil, nil)
 		if err == nil && answer.State == OfferWaiting && time.Since(begun) < time.Second {
 			select { // who answers at once is not asked all the time
 			case <-time.After(time.Second):
@@ -81,16 +83,4 @@ func describe(ctx context.Context, things []Thing) (head offerHead, err error) {
 		}
 	}
 	return head, nil
-}
-
-func (r *Remote) offered(ctx context.Context, method, what string, body io.Reader) (told offered, err error) {
-	response, err := r.ask(ctx, method, "http://files/v1/"+what, body, nil)
-	if err != nil {
-		return told, err
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(limited(response.Body)).Decode(&told); err != nil {
-		return told, broken(err)
-	}
-	return told, nil
 }

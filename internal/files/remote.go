@@ -97,6 +97,21 @@ func (r *Remote) ask(
 	return response, nil
 }
 
+// askFor makes a request that is answered by one short object.
+func askFor[T any](
+	ctx context.Context, r *Remote, method, target string, body io.Reader, head map[string]string,
+) (told T, err error) {
+	response, err := r.ask(ctx, method, target, body, head)
+	if err != nil {
+		return told, err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(limited(response.Body)).Decode(&told); err != nil {
+		return told, broken(err)
+	}
+	return told, nil
+}
+
 // unanswered is why there is no answer, if the one who carries the request does not say it better.
 func unanswered(ctx context.Context, err error) error {
 	if ctx.Err() != nil {

@@ -3,7 +3,6 @@ package files
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -83,7 +82,7 @@ func (r *Remote) put(ctx context.Context, dir *os.Root, name, share, p string, e
 	}
 	var told admitted
 	if e.Size > unit {
-		if told, err = r.admitted(ctx, http.MethodGet, target("partial", share, p, query), nil, head); err != nil {
+		if told, err = askFor[admitted](ctx, r, http.MethodGet, target("partial", share, p, query), nil, head); err != nil {
 			return err
 		}
 		if told.Have < 0 || told.Have > e.Size {
@@ -102,7 +101,7 @@ func (r *Remote) put(ctx context.Context, dir *os.Root, name, share, p string, e
 	writeHashes(&list, hashes) // memory takes it
 	sent := &sentReader{from: io.LimitReader(f, e.Size-told.Have), tell: func(n int) { o.progress(int64(n), false) }}
 	body := sizedBody{io.MultiReader(&list, sent), int64(list.Len()) + e.Size - told.Have}
-	answer, err := r.admitted(ctx, http.MethodPut, target("data", share, p, query), body, head)
+	answer, err := askFor[admitted](ctx, r, http.MethodPut, target("data", share, p, query), body, head)
 	if err == nil && answer.Have != e.Size {
 		err = newError(CodeDamaged, nil, "the device does not say that it has the file", "")
 	}
@@ -110,21 +109,6 @@ func (r *Remote) put(ctx context.Context, dir *os.Root, name, share, p string, e
 		o.progress(e.Size-sent.total, true)
 	}
 	return err
-}
-
-// admitted makes a request that is answered so.
-func (r *Remote) admitted(
-	ctx context.Context, method, target string, body io.Reader, head map[string]string,
-) (told admitted, err error) {
-	response, err := r.ask(ctx, method, target, body, head)
-	if err != nil {
-		return told, err
-	}
-	defer response.Body.Close()
-	if err := json.NewDecoder(limited(response.Body)).Decode(&told); err != nil {
-		return told, broken(err)
-	}
-	return told, nil
 }
 
 // sizedBody is a body of known length.

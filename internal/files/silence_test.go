@@ -53,7 +53,7 @@ func TestLongLooksAreNotSilent(t *testing.T) {
 		}}
 		r := &Remote{Do: carrier.RoundTrip}
 		begun := time.Now()
-		told, err := r.admitted(t.Context(), http.MethodPut, target("data", "docs", "big", ""), nil, nil)
+		told, err := askFor[admitted](t.Context(), r, http.MethodPut, target("data", "docs", "big", ""), nil, nil)
 		if err != nil || told.Have != 1 || time.Since(begun) < 5*time.Minute {
 			t.Errorf("%+v, %v after %s", told, err, time.Since(begun))
 		}

@@ -89,18 +89,13 @@ func (m *Memory) Note(now time.Time, devices []Device) []Change {
 
 // namesOf are the marks of a device that it may be found again by, the best first.
 func namesOf(d Device) []mark {
-	var names []mark
-	add := func(kind, value string) {
-		if value != "" {
-			names = append(names, mark{kind, value})
-		}
-	}
-	add(byID, d.ID)
-	add(byUUID, plainUUID(d.UUID))
-	add(byMAC, plainMAC(d.MAC))
-	add(byHost, PlainHost(d.Host))
+	var names marks
+	names.add(byID, d.ID)
+	names.add(byUUID, plainUUID(d.UUID))
+	names.add(byMAC, plainMAC(d.MAC))
+	names.add(byHost, PlainHost(d.Host))
 	for _, addr := range d.Addrs {
-		add(byAddress, addr)
+		names.add(byAddress, addr)
 	}
 	return names
 }

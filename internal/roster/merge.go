@@ -23,27 +23,31 @@ const (
 	byMAC     = "MAC"
 )
 
+// marks are collected without what says nothing.
+type marks []mark
+
+func (m *marks) add(kind, value string) {
+	if value != "" {
+		*m = append(*m, mark{kind, value})
+	}
+}
+
 // marksOf are the marks of a sighting. Values that many devices have are none.
 func marksOf(s Sighting) []mark {
-	var marks []mark
-	add := func(kind, value string) {
-		if value != "" {
-			marks = append(marks, mark{kind, value})
-		}
-	}
-	add(byID, s.ID)
-	add(byUUID, plainUUID(s.UUID))
-	add(byHost, PlainHost(s.Host))
+	var all marks
+	all.add(byID, s.ID)
+	all.add(byUUID, plainUUID(s.UUID))
+	all.add(byHost, PlainHost(s.Host))
 	for _, addr := range s.Addrs {
 		if addr = addr.Unmap(); addr.IsValid() && !addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsMulticast() {
-			add(byAddress, addr.String())
+			all.add(byAddress, addr.String())
 		}
 	}
-	add(byMAC, plainMAC(s.MAC))
-	slices.SortFunc(marks, func(a, b mark) int {
+	all.add(byMAC, plainMAC(s.MAC))
+	slices.SortFunc(all, func(a, b mark) int {
 		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.value, b.value))
 	})
-	return slices.Compact(marks)
+	return slices.Compact(all)
 }
 
 // plainUUID is a UUID in one spelling, or nothing if it is none or names nobody.

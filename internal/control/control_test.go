@@ -133,9 +133,7 @@ func same(t *testing.T, what string) func(any, error) func(any, error) {
 
 func TestSayTellsWhoHasItWhenTimeRunsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		device := controltest.New("alice")
-		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+		device, client := inLobby(t)
 		device.Meet("bob", "lobby")
 		device.Meet("carol", "lobby")
 		device.Deafen("bob")
@@ -152,9 +150,7 @@ func TestSayTellsWhoHasItWhenTimeRunsOut(t *testing.T) {
 
 func TestSayEndsWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		device := controltest.New("alice")
-		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+		device, client := inLobby(t)
 		device.Meet("bob", "lobby")
 		device.Deafen("bob")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -170,9 +166,7 @@ func TestSayEndsWithItsCaller(t *testing.T) {
 
 func TestEventsResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		device := controltest.New("alice")
-		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+		device, client := inLobby(t)
 		device.Meet("bob", "lobby")
 		status := must[control.Status](t)(client.Status(t.Context()))
 		device.Hear("lobby", "bob", "one")
@@ -268,9 +262,7 @@ func TestStopEndsStreamsAtOnce(t *testing.T) {
 
 func TestStopWaitsForACallNoLongerThanItsGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		device := controltest.New("alice")
-		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+		device, client := inLobby(t)
 		device.Meet("bob", "lobby")
 		device.Deafen("bob")
 		failed := make(chan error, 1)

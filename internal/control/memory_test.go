@@ -35,3 +35,12 @@ func serve(t *testing.T, api control.API) served {
 	})
 	return served{client, stop}
 }
+
+// inLobby is a participant that has joined the lobby, and its client.
+func inLobby(t *testing.T) (*controltest.Device, served) {
+	t.Helper()
+	device := controltest.New("alice")
+	client := serve(t, device)
+	must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+	return device, client
+}

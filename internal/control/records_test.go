@@ -114,9 +114,7 @@ func TestAPartOfTheRecordsIsNotTakenForAll(t *testing.T) {
 
 func TestImportEndsWithItsRecordsOrItsParticipant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		device := controltest.New("alice")
-		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+		_, client := inLobby(t)
 		broken := errors.New("the stick was pulled out")
 		_, err := client.Import(t.Context(), "lobby", func(yield func(control.Record, error) bool) {
 			if yield(control.Record{ID: "a", Bytes: []byte("hi")}, nil) {
@@ -144,9 +142,7 @@ func TestImportEndsWithItsRecordsOrItsParticipant(t *testing.T) {
 
 func TestAnImportMayTakeLongButNotStandStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		device := controltest.New("alice")
-		client := serve(t, device)
-		must[control.Joined](t)(client.Join(t.Context(), "lobby", control.JoinOptions{}))
+		_, client := inLobby(t)
 		start := time.Now()
 		send := func(pauses ...time.Duration) (control.Imported, error) {
 			return client.Import(t.Context(), "lobby", func(yield func(control.Record, error) bool) {

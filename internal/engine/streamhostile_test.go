@@ -183,12 +183,18 @@ func (c *cable) serving(all *[]*script, a, b *host) (*script, wire.Offer) {
 	return s, offer
 }
 
-func TestServedPeerThatDoesNotRead(t *testing.T) {
-	c := newCable(t)
-	a, b := c.host(1), c.host(1)
-	a.knows(pastOf(t, 0, 200, lobby, strings.Repeat("x", 8000))...)
+// served is a cable of two members, of which a, which has a past, serves b by the streams of a script.
+func served(t *testing.T, past []*record.Record) (c *cable, a, b *host, all *[]*script) {
+	t.Helper()
+	c = newCable(t)
+	a, b = c.host(1), c.host(1)
+	a.knows(past...)
 	c.wait(3 * time.Second)
-	all := c.scripts()
+	return c, a, b, c.scripts()
+}
+
+func TestServedPeerThatDoesNotRead(t *testing.T) {
+	c, a, b, all := served(t, pastOf(t, 0, 200, lobby, strings.Repeat("x", 8000)))
 	s, offer := c.serving(all, a, b)
 	take := wire.Take{}
 	for _, o := range offer.Claims {
@@ -210,11 +216,7 @@ func TestServedPeerThatDoesNotRead(t *testing.T) {
 
 // Of small records, too, little is loaded ahead for who does not read.
 func TestServedPeerThatDoesNotReadSmallRecords(t *testing.T) {
-	c := newCable(t)
-	a, b := c.host(1), c.host(1)
-	a.knows(past(t, 0, 1000)...)
-	c.wait(3 * time.Second)
-	all := c.scripts()
+	c, a, b, all := served(t, past(t, 0, 1000))
 	s, offer := c.serving(all, a, b)
 	s.say(wire.Take{Ranges: []wire.SeqRange{{Feed: s.feedOf(offer), From: 1, To: 1000}}})
 	if n := len(s.said); n != loadRecords {
@@ -237,11 +239,7 @@ func (s *script) feedOf(offer wire.Offer) [8]byte {
 }
 
 func TestServedPeerMayNotStayForEver(t *testing.T) {
-	c := newCable(t)
-	a, b := c.host(1), c.host(1)
-	a.knows(past(t, 0, 500)...)
-	c.wait(3 * time.Second)
-	all := c.scripts()
+	c, a, b, all := served(t, past(t, 0, 500))
 	s, _ := c.serving(all, a, b)
 	c.wait(21 * time.Second)
 	s.wantClosed("asks for nothing")
@@ -255,11 +253,7 @@ func TestServedPeerMayNotStayForEver(t *testing.T) {
 
 // Nothing that a member says while it is served is taken, nor anything out of its turn.
 func TestServedPeerOutOfTurn(t *testing.T) {
-	c := newCable(t)
-	a, b := c.host(1), c.host(1)
-	a.knows(past(t, 0, 500)...)
-	c.wait(3 * time.Second)
-	all := c.scripts()
+	c, a, b, all := served(t, past(t, 0, 500))
 	for _, m := range []wire.Message{wire.End{}, wire.Offer{}, wire.Busy{}, wire.Proof{}, wire.StreamClaims{}, wire.Entry{}} {
 		s, _ := c.serving(all, a, b)
 		s.say(m)
@@ -309,11 +303,7 @@ func TestManyStreamsOfOneDevice(t *testing.T) {
 
 // Who is gone from the network is not served any more, though its stream is still there (N1).
 func TestServedPeerThatIsGone(t *testing.T) {
-	c := newCable(t)
-	a, b := c.host(1), c.host(1)
-	a.knows(pastOf(t, 0, 200, lobby, strings.Repeat("x", 8000))...)
-	c.wait(3 * time.Second)
-	all := c.scripts()
+	c, a, b, all := served(t, pastOf(t, 0, 200, lobby, strings.Repeat("x", 8000)))
 	s, offer := c.serving(all, a, b)
 	s.say(wire.Take{Ranges: []wire.SeqRange{{Feed: s.feedOf(offer), From: 1, To: 200}}})
 	before := s.bytes

@@ -18,7 +18,7 @@ const (
 	// flowWindow is how many bytes are said in a room ahead of the slowest member that is here: less than a room in
 	// memory keeps and than a socket queues, so that all can still be repaired. Receipts tell how far the members are:
 	// asked for every flowMarkEach.
-	flowWindow   = 8 << 20
+	flowWindow   = 5 << 20
 	flowMarkEach = 512 << 10
 	// flowShed is how long one who speaks waits for those behind the window before going on without them.
 	flowShed = 2 * time.Second

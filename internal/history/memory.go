@@ -16,7 +16,7 @@ import (
 // What a Memory keeps of a scope at most, whatever its retention says: memory is dearer than disk.
 const (
 	maxRecords = 20_000
-	maxBytes   = 16 << 20
+	maxBytes   = 10 << 20
 )
 
 // Memory is a Store that forgets at the end of the process.

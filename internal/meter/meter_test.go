@@ -32,26 +32,6 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestNumbers(t *testing.T) {
-	for _, n := range []uint64{0, 7, 12345678, 99999999, 100000000, 1234567890123456789} {
-		for _, digits := range []int{19, 20} {
-			text := string(appendNumber(nil, n, 10, digits))
-			if got, ok := number(text[:digits], 10); !ok || got != n {
-				t.Errorf("%q is %d, %t", text, got, ok)
-			}
-		}
-	}
-	for at := range 20 {
-		for _, c := range []byte{0, '/', ':', 'a', 'p', 0xb5, 0xff} {
-			text := []byte("12345678901234567890")
-			text[at] = c
-			if n, ok := number(string(text), 10); ok {
-				t.Errorf("%q is %d", text, n)
-			}
-		}
-	}
-}
-
 func TestTally(t *testing.T) {
 	var tally Tally
 	start := time.Unix(1000, 0)

@@ -11,6 +11,8 @@ const maxRuns = 64
 // Tally counts the probes that came. The zero Tally has seen none.
 type Tally struct {
 	runs        map[uint64]*run
+	lately      uint64 // the run of the last probe: mostly that of the next one, too
+	of          *run   // lately's; nil before the first
 	delays      delays
 	received    int
 	duplicates  int
@@ -26,19 +28,9 @@ type run struct {
 
 // Add counts a probe of size bytes that came now.
 func (t *Tally) Add(p Probe, size int, now time.Time) {
-	r := t.runs[p.Run]
-	if r == nil {
-		if len(t.runs) >= maxRuns {
-			return
-		}
-		if t.runs == nil {
-			t.runs, t.first = map[uint64]*run{}, now
-		}
-		r = &run{count: p.Count, seen: make([]uint64, (p.Count+63)/64)}
-		t.runs[p.Run] = r
-	}
-	if p.Count != r.count {
-		return // of a sender that cannot make up its mind
+	r := t.runOf(p, now)
+	if r == nil || p.Count != r.count {
+		return // one too many, or of a sender that cannot make up its mind
 	}
 	t.last = now
 	word, bit := p.Seq/64, uint64(1)<<(p.Seq%64)
@@ -50,7 +42,27 @@ func (t *Tally) Add(p Probe, size int, now time.Time) {
 	r.received++
 	t.received++
 	t.bytes += int64(size)
-	t.delays.add(now.Sub(time.Unix(0, p.Sent)))
+	t.delays.add(time.Duration(now.UnixNano() - p.Sent))
+}
+
+// runOf is the run of a probe, begun if it is a new one; nil if that would be one too many.
+func (t *Tally) runOf(p Probe, now time.Time) *run {
+	if t.of != nil && t.lately == p.Run {
+		return t.of
+	}
+	r := t.runs[p.Run]
+	if r == nil {
+		if len(t.runs) >= maxRuns {
+			return nil
+		}
+		if t.runs == nil {
+			t.runs, t.first = map[uint64]*run{}, now
+		}
+		r = &run{count: p.Count, seen: make([]uint64, (p.Count+63)/64)}
+		t.runs[p.Run] = r
+	}
+	t.lately, t.of = p.Run, r
+	return r
 }
 
 // Complete tells whether every run that was heard of is there whole, and together they are count probes or more.

@@ -14,10 +14,10 @@ import (
 
 const (
 	// benchAhead is how many calls of Say are under way at once when as many posts go as can, and benchSaid how many
-	// bytes each of them says: ten records under one signature, so that the loop always finds work and memory stays
-	// small.
-	benchAhead = 4
-	benchSaid  = 128 << 10
+	// bytes each of them says: some forty records under one signature, so that the loop always finds work, few
+	// signatures are made and checked, and memory stays small.
+	benchAhead = 2
+	benchSaid  = 512 << 10
 )
 
 // sending says the probes of one run.

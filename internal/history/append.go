@@ -51,14 +51,15 @@ func (d *Disk) Append(now time.Time, batches []record.Batch) ([][]record.Floor, 
 			lasting = append(lasting, b)
 		}
 	}
+	if len(lasting) == 0 {
+		return d.memory.Append(now, batches)
+	}
+	if err := d.memory.admits(now, passing); err != nil { // or half of the call would be kept
+		return nil, err
+	}
 	given := map[uint64][]record.Floor{}
-	if len(lasting) > 0 {
-		if err := d.memory.admits(now, passing); err != nil { // or half of the call would be kept
-			return nil, err
-		}
-		if err := d.append(now, lasting, given); err != nil {
-			return nil, failed("append", err)
-		}
+	if err := d.append(now, lasting, given); err != nil {
+		return nil, failed("append", err)
 	}
 	kept, err := d.memory.Append(now, passing)
 	if err != nil {

@@ -91,19 +91,21 @@ func (m *Memory) Forget(id uint64) error {
 func (m *Memory) Append(now time.Time, batches []record.Batch) ([][]record.Floor, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p, err := m.plan(now, batches)
+	plans, err := m.plan(now, batches)
 	if err != nil {
 		return nil, err
 	}
-	p.carryOut()
+	for _, p := range plans {
+		p.carryOut()
+	}
 	for _, b := range batches {
 		m.scopes[b.Scope].learn(b)
 	}
 	floors := make([][]record.Floor, len(batches))
 	for i, b := range batches { // all that a scope gave up is told with the first of its batches
-		s := m.scopes[b.Scope]
-		floors[i] = merge(p.given[s], s.shrink(math.MinInt64))
-		delete(p.given, s)
+		p := plans.of(m.scopes[b.Scope])
+		floors[i] = merge(p.given, p.shrink(math.MinInt64))
+		p.given = nil
 	}
 	return floors, nil
 }
@@ -117,26 +119,27 @@ func (m *Memory) admits(now time.Time, batches []record.Batch) error {
 }
 
 // plan is what Append will do. Nothing is done if any of it is refused.
-func (m *Memory) plan(now time.Time, batches []record.Batch) (*plan, error) {
-	p := newPlan()
+func (m *Memory) plan(now time.Time, batches []record.Batch) (plans, error) {
+	var made plans
 	for _, b := range batches {
 		s := m.scopes[b.Scope]
 		if s == nil {
 			return nil, ErrScope
 		}
+		p := made.of(s)
 		for _, split := range b.Splits {
-			if err := p.split(s, split); err != nil {
+			if err := p.split(split); err != nil {
 				return nil, err
 			}
 		}
 		for _, e := range b.Records {
 			e.Kept = now.UnixNano()
-			if err := p.add(s, e); err != nil {
+			if err := p.add(e); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return p, nil
+	return made, nil
 }
 
 // learn keeps what a batch says beside its records.

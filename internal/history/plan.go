@@ -6,12 +6,28 @@ import (
 	"bcast/internal/record"
 )
 
-// plan is what a call of Memory.Append will make of chains. Nothing is changed before all of it is known to be right.
+// plan is what a call of Memory.Append will make of a scope. Nothing is changed before all of it is known to be right.
 type plan struct {
-	runs  map[*scope]map[record.Chain]*planned
-	added map[*scope][]item // in the order in which they come
-	ids   map[*scope]map[record.ID]bool
-	given map[*scope][]record.Floor // what begins later by now than who brings it knows
+	*scope
+	runs  map[record.Chain]*planned // those that change; nil: there will be none
+	added []item                    // in the order in which they come
+	ids   map[record.ID]bool        // of added
+	given []record.Floor            // what begins later by now than who brings it knows
+}
+
+// plans are those of a call, one for each scope.
+type plans []*plan
+
+// of is the plan for a scope.
+func (p *plans) of(s *scope) *plan {
+	for _, known := range *p {
+		if known.scope == s {
+			return known
+		}
+	}
+	made := &plan{scope: s, runs: map[record.Chain]*planned{}, ids: map[record.ID]bool{}}
+	*p = append(*p, made)
+	return made
 }
 
 // planned is a run as it will be.
@@ -31,45 +47,31 @@ func (r *planned) id(seq uint64) record.ID {
 	return r.items[seq-r.low].ID
 }
 
-func newPlan() *plan {
-	return &plan{
-		runs: map[*scope]map[record.Chain]*planned{}, added: map[*scope][]item{}, ids: map[*scope]map[record.ID]bool{},
-		given: map[*scope][]record.Floor{},
-	}
-}
-
 // of is a chain as it will be; nil if there will be none.
-func (p *plan) of(s *scope, c record.Chain) *planned {
-	if r, drawn := p.runs[s][c]; drawn {
+func (p *plan) of(c record.Chain) *planned {
+	if r, drawn := p.runs[c]; drawn {
 		return r
 	}
-	known := s.chains[c]
+	known := p.chains[c]
 	if known == nil {
 		return nil
 	}
 	r := &planned{run: *known}
-	p.set(s, c, r)
+	p.runs[c] = r
 	return r
 }
 
-func (p *plan) set(s *scope, c record.Chain, r *planned) {
-	if p.runs[s] == nil {
-		p.runs[s] = map[record.Chain]*planned{}
-	}
-	p.runs[s][c] = r
-}
-
 // split moves the records of a chain from a number on to a branch.
-func (p *plan) split(s *scope, split record.Split) error {
+func (p *plan) split(split record.Split) error {
 	if split.Branch.IsZero() {
 		return nil
 	}
-	r := p.of(s, split.Chain)
+	r := p.of(split.Chain)
 	if r == nil || split.At > r.high() {
 		return nil
 	}
 	to := record.Chain{Feed: split.Chain.Feed, Branch: split.Branch}
-	if p.of(s, to) != nil {
+	if p.of(to) != nil {
 		return ErrTaken
 	}
 	at := max(split.At, r.low)
@@ -81,13 +83,13 @@ func (p *plan) split(s *scope, split record.Split) error {
 		branch.older = moved(r.older[older:], split.Branch)
 		r.older = slices.Clip(r.older[:older])
 	}
-	p.set(s, to, branch)
+	p.runs[to] = branch
 	r.added, r.items = nil, slices.Clip(all[:at-r.low])
 	if len(r.items) > 0 {
 		return nil
 	}
 	if r.low = split.At; len(r.older) == 0 {
-		p.set(s, split.Chain, nil)
+		p.runs[split.Chain] = nil
 	}
 	return nil
 }
@@ -102,18 +104,18 @@ func moved(items []item, branch record.ID) []item {
 }
 
 // add keeps a record unless it is kept, or was and was given up since.
-func (p *plan) add(s *scope, e record.Entry) error {
-	r := p.of(s, e.Chain())
+func (p *plan) add(e record.Entry) error {
+	r := p.of(e.Chain())
 	if r == nil {
 		r = &planned{run: run{low: e.Header.Seq}}
 		if !e.Branch.IsZero() {
 			r.first, r.before = e.Header.Seq, e.Header.Prev
 		}
-		p.set(s, e.Chain(), r)
+		p.runs[e.Chain()] = r
 	}
 	switch seq := e.Header.Seq; {
 	case seq < r.low:
-		p.given[s] = merge(p.given[s], []record.Floor{{Chain: e.Chain(), Low: r.low}})
+		p.given = merge(p.given, []record.Floor{{Chain: e.Chain(), Low: r.low}})
 		return nil
 	case seq > r.high()+1 && !e.Anew:
 		return ErrGap
@@ -122,45 +124,41 @@ func (p *plan) add(s *scope, e record.Entry) error {
 	case seq <= r.high():
 		return nil
 	}
-	if _, elsewhere := s.byID[e.ID]; elsewhere || p.ids[s][e.ID] {
+	if _, elsewhere := p.byID[e.ID]; elsewhere || p.ids[e.ID] {
 		return ErrTaken
 	}
-	if p.ids[s] == nil {
-		p.ids[s] = map[record.ID]bool{}
-	}
-	p.ids[s][e.ID] = true
+	p.ids[e.ID] = true
 	it := item{e, digestOf(e.Record)}
 	if it.Anew = false; e.Header.Seq > r.high()+1 {
 		r.older = slices.Concat(r.older, r.items, r.added)
 		r.low, r.items, r.added = e.Header.Seq, nil, nil
 	}
 	r.added = append(r.added, it)
-	p.added[s] = append(p.added[s], it)
+	p.added = append(p.added, it)
 	return nil
 }
 
 // carryOut makes the plan true.
 func (p *plan) carryOut() {
-	for s, runs := range p.runs {
-		for c, r := range runs {
-			if r == nil {
-				delete(s.chains, c)
-			} else {
-				kept := r.run
-				kept.items = append(r.items, r.added...)
-				s.chains[c] = &kept
-			}
+	s := p.scope
+	for c, r := range p.runs {
+		if r == nil {
+			delete(s.chains, c)
+		} else {
+			kept := r.run
+			kept.items = append(r.items, r.added...)
+			s.chains[c] = &kept
 		}
-		for _, it := range p.added[s] {
-			s.stored = append(s.stored, it)
-			s.order(it)
-			s.byID[it.ID] = it
-			s.bytes += int64(len(it.Bytes()))
-		}
-		for c, r := range runs {
-			if r != nil && r.moved {
-				s.rename(slices.Concat(s.chains[c].older, s.chains[c].items))
-			}
+	}
+	for _, it := range p.added {
+		s.stored = append(s.stored, it)
+		s.order(it)
+		s.byID[it.ID] = it
+		s.bytes += int64(len(it.Bytes()))
+	}
+	for c, r := range p.runs {
+		if r != nil && r.moved {
+			s.rename(slices.Concat(s.chains[c].older, s.chains[c].items))
 		}
 	}
 }

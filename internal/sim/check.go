@@ -296,9 +296,7 @@ func (c *checker) send(n *node, s *engine.Send) {
 			c.w.violate("I9", "%v broadcasts more than its budget", n)
 		}
 	}
-	if s.Type.Presence() {
-		c.w.signatures.believe(s.Data[len(s.Data)-identity.SignatureSize:])
-	} else {
+	if !s.Type.Presence() {
 		c.tap.inspect(n, s)
 	}
 }

@@ -186,7 +186,7 @@ func (in *insider) say(out *engine.Output, h record.Header) *record.Record {
 		panic(err) // it is short
 	}
 	room := record.RoomID(in.n.w.check.tap.keys.ID)
-	rec := record.Sign(in.n.key, room, []record.Draft{{Header: h, Body: body}})[0]
+	rec := record.Sign(in.n.signer, room, []record.Draft{{Header: h, Body: body}})[0]
 	in.n.w.check.crafted[rec.ID] = rec
 	in.n.w.check.byID[rec.ID] = rec
 	nics := in.n.nics[0].segment.nics
@@ -227,7 +227,7 @@ func (in *insider) send(out *engine.Output, f wire.Frame, to netip.AddrPort) {
 		in.counter++
 		_, _, instance := in.n.engine.Own()
 		sender := wire.Sender{Key: in.n.key.Public(), Instance: instance, Counter: in.counter}
-		inner = wire.AppendSigned(nil, f, sender, in.n.key, keys.ID, outer)
+		inner = wire.AppendSigned(nil, f, sender, in.n.signer, keys.ID, outer)
 	}
 	out.Send = append(out.Send, engine.Send{
 		Data: keys.Seal(outer, inner, wire.MaxDatagram), To: to, Iface: in.n.nics[0].index, Type: f.Type(),

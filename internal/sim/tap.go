@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"bcast/identity"
 	"bcast/internal/engine"
 	"bcast/internal/record"
 	"bcast/internal/seal"
@@ -37,7 +36,6 @@ func (t *tap) inspect(n *node, s *engine.Send) {
 		return
 	}
 	if s.Type.Signed() {
-		t.w.signatures.believe(inner[max(0, len(inner)-identity.SignatureSize):])
 		signed, err := wire.ParseSigned(s.Type, inner)
 		if err != nil {
 			t.w.violate("I9", "%v sends a %v that nobody can read: %v", n, s.Type, err)

@@ -97,13 +97,9 @@ func Run(opt Options) Result { return newWorld(opt).run() }
 func newWorld(opt Options) *world {
 	w := &world{
 		opt: opt, rng: rand.New(rand.NewChaCha8(seedOf(opt.Seed, "world"))),
-		signatures: &signatures{known: map[signature]bool{}}, count: newCount(),
+		signatures: &signatures{real: opt.Verify, known: map[signature]bool{}}, count: newCount(),
 	}
 	w.check = newChecker(w)
-	if !opt.Verify {
-		w.signatures.keys = map[identity.PublicKey]*identity.Key{}
-		w.signatures.fresh = map[[identity.SignatureSize]byte]bool{}
-	}
 	for i := range 2 {
 		s := &segment{index: i, at: map[netip.AddrPort]*nic{}, gateway: w.networkID()}
 		s.beacon = time.Duration(w.rng.Int64N(int64(max(opt.DTIM, 1))))
@@ -122,7 +118,7 @@ func (w *world) add(i int, keys *rand.ChaCha8) {
 	if err != nil {
 		panic(err) // ChaCha8 does not fail
 	}
-	n := &node{w: w, index: i, key: key, nick: identity.Nick(fmt.Sprintf("n%d", i)), buffer: 65535}
+	n := &node{w: w, index: i, key: key, signer: w.signatures.signer(key), nick: identity.Nick(fmt.Sprintf("n%d", i)), buffer: 65535}
 	n.disk = newDisk(w.rng.IntN(2) == 0)
 	n.rooms = []identity.RoomName{lobby}
 	if i >= w.opt.Nodes-w.opt.Small {
@@ -154,9 +150,6 @@ func (w *world) add(i int, keys *rand.ChaCha8) {
 		n.insider = newInsider(n)
 	}
 	w.nodes = append(w.nodes, n)
-	if w.signatures.keys != nil {
-		w.signatures.keys[key.Public()] = key
-	}
 }
 
 // home is the segment that a node belongs to: a few strangers live on the second one.

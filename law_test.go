@@ -22,15 +22,16 @@ var law = map[string]struct {
 	may []string
 	why string
 }{
-	"identity":        {nil, "who takes part is known before anything else"},
-	"internal/record": {[]string{"identity"}, "what is signed does not depend on how it travels"},
-	"internal/wire":   {[]string{"identity"}, "bytes have no meaning yet"},
-	"internal/seal":   {[]string{"identity"}, "a lock does not know what it locks"},
-	"discovery":       {[]string{"identity", "internal/wire"}, "presence knows no room"},
-	"chat":            {[]string{"identity", "internal/record", "internal/wire"}, "a room knows no address"},
+	"identity":              {nil, "who takes part is known before anything else"},
+	"identity/identitytest": {[]string{"identity"}, "signing knows nothing of what is signed"},
+	"internal/record":       {[]string{"identity"}, "what is signed does not depend on how it travels"},
+	"internal/wire":         {[]string{"identity"}, "bytes have no meaning yet"},
+	"internal/seal":         {[]string{"identity"}, "a lock does not know what it locks"},
+	"discovery":             {[]string{"identity", "internal/wire"}, "presence knows no room"},
+	"chat":                  {[]string{"identity", "internal/record", "internal/wire"}, "a room knows no address"},
 	"internal/engine": {[]string{"chat", "discovery", "identity", "internal/record", "internal/seal", "internal/wire"},
 		"the protocol is a value one calls: no socket, disk or clock"},
-	"internal/sim": {[]string{"internal/engine", "chat", "discovery", "identity", "internal/history", "internal/record",
+	"internal/sim": {[]string{"internal/engine", "chat", "discovery", "identity", "identity/identitytest", "internal/record",
 		"internal/seal", "internal/wire"}, "the simulated LAN drives engines, not nodes"},
 	"internal/history":  {[]string{"identity", "internal/record"}, "a store keeps what it is given"},
 	"internal/lan":      {nil, "it carries bytes"},

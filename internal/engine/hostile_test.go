@@ -16,6 +16,7 @@ import (
 
 	"bcast/chat"
 	"bcast/identity"
+	"bcast/identity/identitytest"
 	"bcast/internal/engine"
 	"bcast/internal/record"
 	"bcast/internal/seal"
@@ -43,7 +44,7 @@ type flying struct {
 // station is an honest engine with a store that keeps so many records of a room.
 type station struct {
 	*engine.Engine
-	key   engine.Quick
+	key   identitytest.Quick
 	seg   *segment
 	addr  netip.AddrPort
 	off   bool // unplugged: it hears nobody and nobody hears it
@@ -259,7 +260,7 @@ func ofType(types ...wire.Type) func(engine.Send) bool {
 // promises a beat in ten minutes.
 type foe struct {
 	seg        *segment
-	key        engine.Quick
+	key        identitytest.Quick
 	instance   identity.Instance
 	addr       netip.AddrPort
 	counter    uint64

@@ -17,6 +17,7 @@ import (
 	"bcast/chat"
 	"bcast/discovery"
 	"bcast/identity"
+	"bcast/identity/identitytest"
 	"bcast/internal/engine"
 	_ "bcast/internal/fuzztest" // collects less
 	"bcast/internal/history"
@@ -124,7 +125,7 @@ func start(t *testing.T, s *segment, n byte) *host {
 
 func startOn(t *testing.T, s *segment, n byte, store node.Store) *host {
 	t.Helper()
-	return startWith(t, s, n, store, identity.PublicKey.Verify)
+	return startWith(t, s, n, store, identitytest.VerifyQuick)
 }
 
 func startWith(t *testing.T, s *segment, n byte, store node.Store, verify record.Verifier) *host {
@@ -138,7 +139,8 @@ func startWith(t *testing.T, s *segment, n byte, store node.Store, verify record
 	l := s.plug(n)
 	cfg := node.Config{
 		Engine: engine.Config{
-			Key: key, Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick([]byte{'a' + n}),
+			Key: key, Signer: identitytest.Quick{Key: key},
+			Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick([]byte{'a' + n}),
 			RecvBuffer: 65535, UnicastPort: privatePort, Random: random, Timing: rand.New(random),
 			Verify: verify,
 		},

@@ -3,32 +3,19 @@ package sim
 import (
 	"bytes"
 	"crypto/cipher"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 
 	"bcast/identity"
+	"bcast/identity/identitytest"
 	"bcast/internal/record"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// quick signs for a key by a hash, which takes next to no time and nobody here forges: who lies in a run has a key of its
-// own, and faults change bytes.
-type quick struct{ public identity.PublicKey }
-
-func (q quick) Public() identity.PublicKey { return q.public }
-
-func (q quick) Sign(message []byte) []byte {
-	hash := sha256.New()
-	hash.Write(q.public[:])
-	hash.Write(message)
-	half := hash.Sum(make([]byte, 0, identity.SignatureSize))
-	return append(half, half...)
-}
-
-// signatures are quick ones, or in some runs real ones, and what was found of them.
+// signatures are quick ones, which nobody here forges: who lies in a run has a key of its own, and faults change bytes.
+// In some runs they are real ones.
 type signatures struct {
 	real   bool
 	known  map[signature]bool // of real ones: a broadcast is asked about by every receiver
@@ -48,7 +35,7 @@ func (s *signatures) signer(key *identity.Key) identity.Signer {
 	if s.real {
 		return key
 	}
-	return quick{key.Public()}
+	return identitytest.Quick{Key: key}
 }
 
 // verify is a record.Verifier.
@@ -61,10 +48,10 @@ func (s *signatures) verify(key identity.PublicKey, message, sig []byte) bool {
 	}
 	p := s.packet
 	if p == nil {
-		return bytes.Equal(quick{key}.Sign(message), sig)
+		return identitytest.VerifyQuick(key, message, sig)
 	}
 	if p.sig == nil || !bytes.Equal(p.sig, sig) {
-		p.sig, p.valid = sig, bytes.Equal(quick{key}.Sign(message), sig)
+		p.sig, p.valid = sig, identitytest.VerifyQuick(key, message, sig)
 	}
 	return p.valid
 }

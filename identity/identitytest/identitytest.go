@@ -18,7 +18,9 @@ type Quick struct{ *identity.Key }
 func (q Quick) Sign(message []byte) []byte { return sign(q.Public(), message) }
 
 // VerifyQuick tells whether a Quick of the key signed the message.
-func VerifyQuick(key identity.PublicKey, message, sig []byte) bool { return bytes.Equal(sign(key, message), sig) }
+func VerifyQuick(key identity.PublicKey, message, sig []byte) bool {
+	return bytes.Equal(sign(key, message), sig)
+}
 
 func sign(key identity.PublicKey, message []byte) []byte {
 	hash := sha256.New()

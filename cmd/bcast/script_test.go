@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,21 +37,21 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"run": runHere, "fails": failsHere, "begin": beginHere, "end": endHere, "until": until, "keep": keep,
 }
 
-// runHere runs the program in the process of the test, which starts none of twenty milliseconds: run WORDS… What only a
-// process has is tested by those that a script starts with exec: signals, a terminal, standard input, what a shell is told.
+// runHere runs the program in the process of the test, which starts none of twenty milliseconds: run [<FILE] WORDS… What
+// only a process has is tested by those that a script starts with exec: signals, a terminal, a pipe, what a shell is told.
 func runHere(ts *testscript.TestScript, negated bool, words []string) {
 	if negated {
-		ts.Fatalf("how it fails is to be said: fails CODE WORDS…")
+		ts.Fatalf("how it fails is to be said: fails CODE [<FILE] WORDS…")
 	}
 	if code := here(ts, words, ts.Stdout(), ts.Stderr()); code != exitDone {
 		ts.Fatalf("exit %d", code)
 	}
 }
 
-// failsHere runs the program as runHere does and wants it to end with an exit code: fails CODE WORDS…
+// failsHere runs the program as runHere does and wants it to end with an exit code: fails CODE [<FILE] WORDS…
 func failsHere(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) == 0 {
-		ts.Fatalf("usage: fails CODE WORDS…")
+		ts.Fatalf("usage: fails CODE [<FILE] WORDS…")
 	}
 	if code := here(ts, args[1:], ts.Stdout(), ts.Stderr()); strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit %d", code)
@@ -108,8 +109,13 @@ func endHere(ts *testscript.TestScript, negated bool, args []string) {
 	}
 }
 
+// here runs the program; what is in a <FILE before its words is its standard input.
 func here(ts *testscript.TestScript, words []string, out, err io.Writer) int {
-	return run(context.Background(), words, stdio{strings.NewReader(""), out, err}, ts.Getenv)
+	in := ""
+	if len(words) > 0 && strings.HasPrefix(words[0], "<") {
+		in, words = ts.ReadFile(words[0][1:]), words[1:]
+	}
+	return run(context.Background(), words, stdio{strings.NewReader(in), out, err}, ts.Getenv)
 }
 
 // keep sets a variable to what the first parentheses of a pattern find in standard output: keep NAME PATTERN.
@@ -146,28 +152,44 @@ func setUpScript(env *testscript.Env) error {
 	return nil
 }
 
-// until runs a command again until its output matches: until PATTERN COMMAND… The command is run WORDS… or a process.
+// until runs commands again until what they write matches: until PATTERN COMMAND… [&& COMMAND…]. Each is run WORDS… or a
+// process; one that fails writes nothing.
 func until(ts *testscript.TestScript, negated bool, args []string) {
 	if negated || len(args) < 2 {
-		ts.Fatalf("usage: until PATTERN COMMAND…")
+		ts.Fatalf("usage: until PATTERN COMMAND… [&& COMMAND…]")
 	}
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
+	first, second := args[1:], []string(nil)
+	if at := slices.Index(first, "&&"); at > 0 {
+		first, second = first[:at], first[at+1:]
+	}
 	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		var out strings.Builder
-		if args[1] == "run" {
-			if here(ts, args[2:], &out, io.Discard) != exitDone {
-				out.Reset()
-			}
-		} else if ts.Exec(args[1], args[2:]...) == nil {
-			out.WriteString(ts.ReadFile("stdout"))
+		out := written(ts, first)
+		if len(second) > 0 {
+			out += written(ts, second)
 		}
-		if pattern.MatchString(out.String()) {
-			io.WriteString(ts.Stdout(), out.String())
+		if pattern.MatchString(out) {
+			io.WriteString(ts.Stdout(), out)
 			return
 		}
 		if time.Now().After(limit) {
-			ts.Fatalf("%q never matched %s: %s", args[1:], args[0], &out)
+			ts.Fatalf("%q never matched %s: %s", args[1:], args[0], out)
 		}
 	}
+}
+
+// written is what a command writes; empty: it fails.
+func written(ts *testscript.TestScript, command []string) string {
+	if command[0] != "run" {
+		if ts.Exec(command[0], command[1:]...) != nil {
+			return ""
+		}
+		return ts.ReadFile("stdout")
+	}
+	var out strings.Builder
+	if here(ts, command[1:], &out, io.Discard) != exitDone {
+		return ""
+	}
+	return out.String()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bcast/identity"
+	"bcast/identity/identitytest"
 	"bcast/internal/record"
 )
 
@@ -18,7 +19,7 @@ var (
 
 // author makes records of one feed.
 type author struct {
-	key  *identity.Key
+	key  identity.Signer
 	feed record.Feed
 	seq  uint64
 	prev record.ID
@@ -31,7 +32,7 @@ func newAuthor(tb testing.TB, n byte) *author {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &author{key: key, feed: record.Feed{Author: key.Public(), Epoch: 1<<63 + uint64(n)}}
+	return &author{key: identitytest.Quick{Key: key}, feed: record.Feed{Author: key.Public(), Epoch: 1<<63 + uint64(n)}}
 }
 
 func (a *author) says(tb testing.TB, order uint64, posts ...record.Post) record.Entry {

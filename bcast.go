@@ -214,6 +214,7 @@ func Start(ctx context.Context, options ...Option) (*Node, error) {
 	if err = n.openStreams(device.Key, dial); err == nil {
 		n.node, err = node.Start(node.Config{
 			Engine: device, Link: link{n.lan, cfg.Link}, Store: n.store, Pipe: pipe{n.stream}, Log: cfg.Logger,
+			Right:   cfg.lan.remembered(),
 			OnEvent: n.onEvent, OnInterfaces: n.onInterfaces,
 		})
 	}

@@ -10,16 +10,28 @@ import (
 	"bcast/internal/control"
 	"bcast/internal/home"
 	"bcast/internal/lan"
+	"bcast/internal/node"
 	"bcast/internal/virtual"
 )
 
 // LAN is a network in memory: the Nodes started on one, by [OnLAN], find each other and nobody else. It takes no port,
 // no permission and no network, and in a bubble of testing/synctest its time is the bubble's, so that a test of a
 // program of several participants is quick and always the same.
-type LAN struct{ wire *virtual.LAN }
+type LAN struct {
+	wire  *virtual.LAN
+	right *node.Right // of its nodes: they are of one process, and one checks for all what all hear
+}
 
 // NewLAN returns a network in memory with nobody on it.
-func NewLAN() *LAN { return &LAN{virtual.New()} }
+func NewLAN() *LAN { return &LAN{virtual.New(), node.NewRight()} }
+
+// remembered is what nodes of the LAN found right; nil: it is none, and a node remembers for itself.
+func (l *LAN) remembered() *node.Right {
+	if l == nil {
+		return nil
+	}
+	return l.right
+}
 
 // Unplug takes the network cable of a Node of this LAN out; the others lose it after some seconds, as they lose a host
 // that crashed. Plug puts it back. A Node of another network is left alone.

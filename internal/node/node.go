@@ -88,7 +88,8 @@ type Config struct {
 	Engine engine.Config
 	Link   Link
 	Store  Store
-	Pipe   Pipe // nil: no streams; the engine's StreamPort is 0 then
+	Pipe   Pipe   // nil: no streams; the engine's StreamPort is 0 then
+	Right  *Right // nil: one of its own
 	Log    *slog.Logger
 	// OnEvent takes each fact, in order, from who has the turn: it may read the engine and must not wait.
 	OnEvent func(engine.Now, *engine.Engine, engine.Event)
@@ -155,7 +156,7 @@ func Start(cfg Config) (*Node, error) {
 		},
 	}
 	cfg.Engine.OpenInPlace = true
-	n.proofs = newSignatures(cfg.Engine.Verify)
+	n.proofs = newSignatures(cfg.Engine.Verify, cfg.Right)
 	cfg.Engine.Verify, cfg.Engine.Prove = n.proofs.check, n.proofs.prove
 	var err error
 	if n.engine, err = engine.New(n.now(), cfg.Engine); err != nil {

@@ -16,23 +16,55 @@ import (
 // is full. A record comes again in repeats, HEADs and answers, and a check takes 51 µs, a look-up less than one.
 const maxRemembered = 4096
 
-// signatures remembers which signatures were found right. Wrong ones are not remembered, for there is no end of them,
-// but counted: who sends many is not listened to for the rest of a second.
-type signatures struct {
-	verify record.Verifier
-
+// Right remembers which signatures were found right. Nodes of one process may share one: what all of them hear is then
+// checked once.
+type Right struct {
 	mu         sync.Mutex
 	now, older map[[sha256.Size]byte]struct{}
-	wrong      wrong
 }
 
-func newSignatures(verify record.Verifier) *signatures {
-	return &signatures{verify: verify, now: map[[sha256.Size]byte]struct{}{}, wrong: newWrong()}
+// NewRight returns a Right that remembers none.
+func NewRight() *Right { return &Right{now: map[[sha256.Size]byte]struct{}{}} }
+
+func (r *Right) add(name [sha256.Size]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.now) >= maxRemembered {
+		r.now, r.older = map[[sha256.Size]byte]struct{}{}, r.now
+	}
+	r.now[name] = struct{}{}
+}
+
+func (r *Right) has(name [sha256.Size]byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.now[name]; ok {
+		return true
+	}
+	_, ok := r.older[name]
+	return ok
+}
+
+// signatures judges signatures. Wrong ones are not remembered, for there is no end of them, but counted: who sends many
+// is not listened to for the rest of a second.
+type signatures struct {
+	verify record.Verifier
+	right  *Right
+
+	mu    sync.Mutex
+	wrong wrong
+}
+
+func newSignatures(verify record.Verifier, right *Right) *signatures {
+	if right == nil {
+		right = NewRight()
+	}
+	return &signatures{verify: verify, right: right, wrong: newWrong()}
 }
 
 // prove is an engine.Prover. What is known to be right passes whoever sends it.
 func (s *signatures) prove(from netip.AddrPort, key identity.PublicKey, message, sig []byte) wire.Drop {
-	if s.known(nameOf(key, message, sig)) {
+	if s.right.has(nameOf(key, message, sig)) {
 		return ""
 	}
 	if !s.affords(from) {
@@ -63,29 +95,14 @@ func (s *signatures) follow(p discovery.Peer) {
 // check is a record.Verifier.
 func (s *signatures) check(key identity.PublicKey, message, sig []byte) bool {
 	name := nameOf(key, message, sig)
-	if s.known(name) {
+	if s.right.has(name) {
 		return true
 	}
 	if !s.verify(key, message, sig) {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.now) >= maxRemembered {
-		s.now, s.older = map[[sha256.Size]byte]struct{}{}, s.now
-	}
-	s.now[name] = struct{}{}
+	s.right.add(name)
 	return true
-}
-
-func (s *signatures) known(name [sha256.Size]byte) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.now[name]; ok {
-		return true
-	}
-	_, ok := s.older[name]
-	return ok
 }
 
 // nameOf binds all three: key and signature have fixed lengths, so that no other three give the same bytes.

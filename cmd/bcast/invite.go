@@ -10,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"bcast/internal/control"
-	"bcast/internal/qr"
 	"bcast/internal/show"
 )
 
@@ -58,7 +57,7 @@ func (a *app) invite(c *cli.Context, daemon *control.Client, room string) error 
 
 // code draws a QR code, dark on light whatever the terminal's colours are.
 func (p *printer) code(text string) error {
-	drawn, err := qr.Text(text)
+	drawn, err := show.QR(text)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"bcast/internal/control"
-	"bcast/internal/qr"
+	"bcast/internal/show"
 )
 
 const (
@@ -148,7 +148,7 @@ func drawQR(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxQR))
 	var code string
 	if err == nil {
-		code, err = qr.Text(string(body))
+		code, err = show.QR(string(body))
 	}
 	if err != nil {
 		refuse(w, control.NewError(control.CodeInvalid, err, err.Error(), ""))

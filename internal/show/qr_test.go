@@ -1,4 +1,4 @@
-package qr
+package show
 
 import (
 	"strings"
@@ -24,9 +24,9 @@ func modules(t *testing.T, text string) [][]bool {
 	return rows
 }
 
-func TestText(t *testing.T) {
-	for _, s := range []string{"", "bcast:1:lab#aaaq", strings.Repeat("é", maxText/2), strings.Repeat("A", maxText)} {
-		text, err := Text(s)
+func TestQR(t *testing.T) {
+	for _, s := range []string{"", "bcast:1:lab#aaaq", strings.Repeat("é", maxQR/2), strings.Repeat("A", maxQR)} {
+		text, err := QR(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,8 +53,8 @@ func TestText(t *testing.T) {
 }
 
 // The three corners of a code are what a reader looks for.
-func TestFinderPatterns(t *testing.T) {
-	text, err := Text("bcast")
+func TestQRFinderPatterns(t *testing.T) {
+	text, err := QR("bcast")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +71,9 @@ func TestFinderPatterns(t *testing.T) {
 	}
 }
 
-func TestTextTooLong(t *testing.T) {
-	secret := strings.Repeat("k7f2", maxText)
-	if _, err := Text(secret); err == nil || strings.Contains(err.Error(), "k7f2") {
+func TestQRTooLong(t *testing.T) {
+	secret := strings.Repeat("k7f2", maxQR)
+	if _, err := QR(secret); err == nil || strings.Contains(err.Error(), "k7f2") {
 		t.Errorf("too long: %v", err)
 	}
 }

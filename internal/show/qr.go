@@ -1,7 +1,4 @@
-// Package qr draws QR codes as text.
-//
-// Its invariant: what it draws is the whole code with its quiet zone, or nothing.
-package qr
+package show
 
 import (
 	"errors"
@@ -12,21 +9,21 @@ import (
 )
 
 const (
-	// maxText is more than the longest invite; a code of that size fills a terminal of 80 columns already.
-	maxText = 256
+	// maxQR is more than the longest invite; a code of that size fills a terminal of 80 columns already.
+	maxQR = 256
 
 	// quiet is the width of the empty border in modules (ISO/IEC 18004, 6.3.8): readers look for it.
 	quiet = 4
 )
 
-// Text is the QR code of s, in half blocks, two modules to a character, each line with its end. Dark modules are drawn,
-// light ones are spaces: it has to be shown dark on light, quiet zone included, so that whoever prints it sets both
-// colours and does not leave them to the terminal.
+// QR is the whole QR code of s with its quiet zone, or nothing: in half blocks, two modules to a character, each line
+// with its end. Dark modules are drawn, light ones are spaces: it has to be shown dark on light, quiet zone included,
+// so that whoever prints it sets both colours and does not leave them to the terminal.
 //
 // Errors do not quote s, which may be a secret.
-func Text(s string) (string, error) {
-	if len(s) > maxText {
-		return "", fmt.Errorf("QR code: %d bytes, at most %d", len(s), maxText)
+func QR(s string) (string, error) {
+	if len(s) > maxQR {
+		return "", fmt.Errorf("QR code: %d bytes, at most %d", len(s), maxQR)
 	}
 	code, err := qr.Encode(s, qr.M)
 	if err != nil {

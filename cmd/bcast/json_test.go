@@ -31,7 +31,7 @@ var jsonLines = map[string][]string{
 	"nick":     {`alicia|"nick":"alicia"`},
 	"peers":    {`--for 1ms|"nick":"bob"`},
 	"discover": {`--for 1ms|"kind":"bcast"`},
-	"announce": {`Web --service _http._tcp --port 80 --for 10ms|"by":"mdns","iface":"eth0","name":"Web"`, `!Web|"code":"usage"`,
+	"announce": {`Web --service _http._tcp --port 80 --for 100ms|"by":"mdns","iface":"eth0","name":"Web"`, `!Web|"code":"usage"`,
 		`!Web --service _http._tcp --port 0|"code":"invalid"`},
 	"daemon":     {`!--port 70000|"code":"usage"`, `!--nick x|"code":"running"`},
 	"page":       {`!|"code":"not_found"`},

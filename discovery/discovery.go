@@ -85,6 +85,7 @@ type Discovery struct {
 	present   int
 	sixes     int // proven places of IPv6
 	pooled    loss
+	shares    []float64     // of BEATs missed, of each peer that counts for the median, sorted
 	expected  float64       // Loss; below zero: to be found anew
 	lag       time.Duration // from an ANSWER to its echo, lately
 	checks    budget
@@ -268,26 +269,6 @@ func (d *Discovery) Loss() float64 {
 
 // Missed is the share of BEATs that did not arrive here, as counted.
 func (d *Discovery) Missed() float64 { return max(d.middle().share(), 0) }
-
-// middle is the median over the peers here, so that a minority which promises BEATs and does not send them drives
-// nobody's repeats. Of fewer than enoughShares peers no majority is to be had, and of them the mean counts.
-func (d *Discovery) middle() loss {
-	var shares []float64
-	seen := 0.0
-	for _, p := range d.peers {
-		if p.status.present() && p.shares.seen >= 1 {
-			shares = append(shares, p.shares.share())
-			seen += p.shares.seen
-		}
-	}
-	if len(shares) < enoughShares {
-		return d.pooled
-	}
-	slices.Sort(shares)
-	middle := (shares[(len(shares)-1)/2] + shares[len(shares)/2]) / 2
-	seen = min(seen, lossMemoryPooled)
-	return loss{missed: middle * seen, seen: seen}
-}
 
 // mean is the share of all peers' BEATs that do not arrive here.
 func (d *Discovery) mean() float64 { return d.pooled.estimate(lossPrior) }

@@ -1,6 +1,9 @@
 package discovery
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // loss estimates how many of the BEATs that were promised get lost: counts that fade with every sample.
 type loss struct{ missed, seen float64 }
@@ -25,6 +28,41 @@ func (l loss) share() float64 {
 // estimate is the share lost, drawn towards prior while there are few samples.
 func (l loss) estimate(prior float64) float64 {
 	return (l.missed + prior*lossWeight) / (l.seen + lossWeight)
+}
+
+// counts tells whether a peer's share is one of those of which the median is taken.
+func (p *peer) counts() bool { return p.status.present() && p.shares.seen >= 1 }
+
+// reckon carries out a change of whether a peer is here, or of its share. The shares stay sorted: in a crowd each BEAT
+// changes one, and the median is asked for after it.
+func (d *Discovery) reckon(p *peer, change func()) {
+	if p.counts() {
+		i, _ := slices.BinarySearch(d.shares, p.shares.share())
+		d.shares = slices.Delete(d.shares, i, i+1)
+	}
+	change()
+	if p.counts() {
+		i, _ := slices.BinarySearch(d.shares, p.shares.share())
+		d.shares = slices.Insert(d.shares, i, p.shares.share())
+	}
+	d.expected = -1
+}
+
+// middle is the median over the peers here, so that a minority which promises BEATs and does not send them drives
+// nobody's repeats. Of fewer than enoughShares peers no majority is to be had, and of them the mean counts.
+func (d *Discovery) middle() loss {
+	n := len(d.shares)
+	if n < enoughShares {
+		return d.pooled
+	}
+	seen := 0.0
+	for i := 0; i < len(d.peers) && seen < lossMemoryPooled; i++ {
+		if p := d.peers[i]; p.counts() {
+			seen += p.shares.seen
+		}
+	}
+	middle, seen := (d.shares[(n-1)/2]+d.shares[n/2])/2, min(seen, lossMemoryPooled)
+	return loss{missed: middle * seen, seen: seen}
 }
 
 // probes is how many PROBEs miss a living peer with a probability of at most probeMiss, if question and answer are

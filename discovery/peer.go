@@ -250,7 +250,7 @@ func (d *Discovery) setStatus(p *peer, s Status) {
 	case !s.present() && p.status.present():
 		d.present--
 	}
-	p.status, d.expected = s, -1
+	d.reckon(p, func() { p.status = s })
 }
 
 // addPath enters a proven place and makes it the one in use.

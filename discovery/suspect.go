@@ -45,8 +45,7 @@ func (d *Discovery) expectBeat(p *peer, t *path, m *heard) {
 
 func (d *Discovery) countBeat(p *peer, missed bool) {
 	p.beats.count(missed, lossMemory)
-	p.shares.count(missed, lossMemoryShare)
-	d.expected = -1
+	d.reckon(p, func() { p.shares.count(missed, lossMemoryShare) })
 	d.pooled.count(missed, lossMemoryPooled)
 }
 

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -221,7 +222,9 @@ func TestUnicastBlocked(t *testing.T) {
 func TestLossIsThatOfTheMiddle(t *testing.T) {
 	d := New(Config{Rand: rand.New(rand.NewPCG(1, 1))})
 	for range 5 {
-		d.peers = append(d.peers, &peer{status: Here})
+		p := &peer{}
+		d.peers = append(d.peers, p)
+		d.setStatus(p, Here)
 	}
 	for range 100 {
 		for i, p := range d.peers {
@@ -242,8 +245,37 @@ func TestLossIsThatOfTheMiddle(t *testing.T) {
 	if p := d.Loss(); p < 0.2 || p > 0.4 {
 		t.Errorf("a link that loses 30 %% makes it %.2f", p)
 	}
-	d.peers = d.peers[:2]
-	if d.expected = -1; d.Loss() != d.mean() {
+	for _, p := range d.peers[2:] {
+		d.setStatus(p, Lost)
+	}
+	if d.Loss() != d.mean() {
 		t.Error("of two nobody is in the middle")
+	}
+}
+
+// Whatever becomes of peers, the median is over those that are here and of whom something was counted.
+func TestMiddleIsOfThoseHere(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	d := New(Config{Rand: rng})
+	for range 9 {
+		d.peers = append(d.peers, &peer{})
+	}
+	for range 1000 {
+		p := d.peers[rng.IntN(len(d.peers))]
+		if rng.IntN(4) == 0 {
+			d.setStatus(p, []Status{Here, Suspect, Lost, Left}[rng.IntN(4)])
+		} else {
+			d.countBeat(p, rng.IntN(3) == 0)
+		}
+		var shares []float64
+		for _, p := range d.peers {
+			if p.status.present() && p.shares.seen >= 1 {
+				shares = append(shares, p.shares.share())
+			}
+		}
+		slices.Sort(shares)
+		if !slices.Equal(shares, d.shares) {
+			t.Fatalf("of %v the median is taken, want %v", d.shares, shares)
+		}
 	}
 }

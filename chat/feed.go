@@ -43,7 +43,8 @@ type feed struct {
 	onward *feed       // the branch that what was here of it beyond became
 	left   bool        // a branch that is followed no more
 
-	untold bool // its author is still to be told what is stored of it
+	levels *levels // who told to have how much of it; nil: nobody
+	untold bool    // its author is still to be told what is stored of it
 
 	holders map[identity.DeviceID]*holder // nil while there was none; members here that claim to have what we lack
 	owner   asked                         // the author, whatever it claims
@@ -83,7 +84,7 @@ func (r *Room) feedOf(id record.Chain) *feed {
 			r.short[short] = f
 		}
 	}
-	f.id, f.author = id, id.Feed.Author.ID()
+	f.id, f.author, f.levels = id, id.Feed.Author.ID(), r.ledger.levels[id]
 	r.feeds[id] = f
 	return f
 }
@@ -443,21 +444,35 @@ func (r *Room) Floors(now Now, floors []record.Floor) {
 func (r *Room) claim(now Now, f *feed, change func()) {
 	if f.high != 0 {
 		r.sum.remove(f)
-		i := len(r.recent) - 1
-		for r.recent[i] != f { // what changed lately changes again: from the end it is near
-			i--
-		}
-		r.recent = slices.Delete(r.recent, i, i+1)
+		r.recent = without(r.recent, f)
+		r.mine = without(r.mine, f)
 	}
-	change()
-	r.changes++
-	f.changed = r.changes
-	if f.high != 0 {
+	if change(); f.high != 0 {
 		r.sum.add(f)
-		r.recent = append(r.recent, f)
+		r.enlist(f)
 	}
 	r.changedAt = now.Mono
 	r.trickle.changed(now.Mono, r.profile, r.cfg.Rand)
+}
+
+// enlist puts a feed behind all that changed before.
+func (r *Room) enlist(f *feed) {
+	r.changes++
+	f.changed = r.changes
+	r.recent = append(r.recent, f)
+	if f.author == r.self {
+		r.mine = append(r.mine, f)
+	}
+}
+
+// without takes a feed out of a list, if it is there. What changed lately changes again: from the end it is near.
+func without(feeds []*feed, f *feed) []*feed {
+	for i, other := range slices.Backward(feeds) {
+		if other == f {
+			return slices.Delete(feeds, i, i+1)
+		}
+	}
+	return feeds
 }
 
 // wireClaim is a feed's claim as digests carry it.

@@ -13,6 +13,7 @@ const doubtEach = 10 * time.Minute
 
 // restore goes on from what a store kept: claims, members and order are as they were when it was kept.
 func (r *Room) restore(now Now, kept *record.Kept) {
+	var claimed []*feed
 	for _, c := range kept.Chains {
 		f := r.feedOf(c.Chain)
 		if f == nil {
@@ -23,7 +24,7 @@ func (r *Room) restore(now Now, kept *record.Kept) {
 		f.prove(c.High)
 		f.floor = c.Low
 		r.sum.add(f)
-		r.recent = append(r.recent, f)
+		claimed = append(claimed, f)
 	}
 	for _, c := range kept.Gone {
 		if len(r.feeds) >= maxFeeds*3/4 {
@@ -37,8 +38,9 @@ func (r *Room) restore(now Now, kept *record.Kept) {
 	for _, c := range kept.Chains {
 		heard[r.feeds[c.Chain]] = c.Heard
 	}
-	slices.SortStableFunc(r.recent, func(a, b *feed) int { return int(min(max(heard[a]-heard[b], -1), 1)) })
-	for _, f := range r.recent {
+	slices.SortStableFunc(claimed, func(a, b *feed) int { return int(min(max(heard[a]-heard[b], -1), 1)) })
+	for _, f := range claimed {
+		r.enlist(f)
 		if f.author == r.self && f.id.Branch.IsZero() {
 			r.own = f // the last one heard of: the next one cites it
 		}
@@ -124,7 +126,7 @@ func (r *Room) renew(now time.Duration) {
 // newOwn makes room for our own feed, whoever filled the table.
 func (r *Room) newOwn(id record.Chain) *feed {
 	f := newFeed(id.Short())
-	f.id, f.author = id, r.self
+	f.id, f.author, f.levels = id, r.self, r.ledger.levels[id]
 	r.feeds[id], r.short[f.short] = f, f
 	return f
 }

@@ -44,13 +44,15 @@ func (l *ledger) init() {
 
 func (l *ledger) deadline() time.Duration { return min(l.saveAt, l.tellAt, l.inquiry.at) }
 
-// get is how far a device has a chain.
-func (l *ledger) get(chain record.Chain, id identity.DeviceID) (level, bool) {
-	device, known := l.devices.number[id]
+// get is how far a device has a chain, of its levels; nil: there are none.
+func (l *ledger) get(ls *levels, id identity.DeviceID) (level, bool) {
+	if ls == nil {
+		return level{}, false
+	}
+	device, known := l.devices.find(id)
 	if !known {
 		return level{}, false
 	}
-	ls := l.levels[chain]
 	i, known := ls.find(device)
 	if !known {
 		return level{}, false
@@ -67,23 +69,29 @@ func (l *ledger) level(ls *levels, n numbered) level {
 	return lv
 }
 
+// of are the levels of a chain, made if there are none.
+func (l *ledger) of(chain record.Chain, own bool) *levels {
+	ls := l.levels[chain]
+	if ls == nil {
+		ls = &levels{chain: chain, own: own}
+		l.levels[chain] = ls
+	}
+	return ls
+}
+
 // put notes a level, if there is place for one more, and whether the store is still to be told.
-func (l *ledger) put(chain record.Chain, id identity.DeviceID, lv level, own, unsaved bool) bool {
-	ls, device := l.levels[chain], l.devices.numberOf(id)
+func (l *ledger) put(ls *levels, id identity.DeviceID, lv level, unsaved bool) bool {
+	device := l.devices.numberOf(id)
 	i, known := ls.find(device)
 	if !known {
 		count, most := &l.others, maxOtherLevels
-		if own {
+		if ls.own {
 			count, most = &l.own, maxOwnLevels
 		}
 		if *count >= most {
 			return false
 		}
 		*count++
-		if ls == nil {
-			ls = &levels{chain: chain, own: own}
-			l.levels[chain] = ls
-		}
 		ls.add(i, device)
 	}
 	l.heard(device, lv.run)
@@ -100,10 +108,13 @@ func (l *ledger) put(chain record.Chain, id identity.DeviceID, lv level, own, un
 
 // heard notes in which run a device speaks: what an earlier one said is of an earlier one from now on.
 func (l *ledger) heard(device uint32, run identity.Instance) {
-	if was := l.devices.runs[device]; run == was || run == (identity.Instance{}) {
+	was := l.devices.runs[device]
+	if run == was || run == (identity.Instance{}) {
 		return
 	}
-	l.devices.runs[device] = run
+	if l.devices.runs[device] = run; was == (identity.Instance{}) {
+		return // nothing is of an earlier one
+	}
 	for _, ls := range l.levels {
 		if i, known := ls.find(device); known {
 			ls.of[i].current = false
@@ -118,7 +129,8 @@ func (r *Room) restoreLedger(kept *record.Kept) {
 	for _, first := range []bool{true, false} {
 		for _, lv := range kept.Levels {
 			if f := r.feeds[lv.Chain]; f != nil && current(lv.Chain.Feed) == first {
-				l.put(lv.Chain, lv.Device, level{stretch: stretch{lv.Low, lv.High}}, f.author == r.self, false)
+				f.levels = l.of(lv.Chain, f.author == r.self)
+				l.put(f.levels, lv.Device, level{stretch: stretch{lv.Low, lv.High}}, false)
 			}
 		}
 		for _, roster := range kept.Rosters {
@@ -190,7 +202,7 @@ func (r *Room) Tally(e record.Entry) (members, have int) {
 }
 
 func (r *Room) has(chain record.Chain, seq uint64, id identity.DeviceID) bool {
-	lv, _ := r.ledger.get(chain, id)
+	lv, _ := r.ledger.get(r.ledger.levels[chain], id)
 	return lv.holds(seq)
 }
 
@@ -219,17 +231,24 @@ func (r *Room) agreed(now time.Duration, from identity.DeviceID) {
 	if !r.isMember(from) {
 		return
 	}
-	before, known := r.ledger.agreed[from]
 	this := agreement{r.changes, r.present[from].Instance}
-	for i, f := range slices.Backward(r.recent) {
-		if known && before.run == this.run && f.changed <= before.changes {
-			break // and so all that changed earlier: it was noted then
+	before := r.ledger.agreed[from]
+	if before.run != this.run {
+		before.changes = 0
+	}
+	r.ledger.agreed[from] = this
+	latest := r.recent[max(0, len(r.recent)-agreedFeeds):]
+	for _, f := range slices.Backward(latest) {
+		if f.changed <= before.changes {
+			return // and so all that changed earlier: it was noted then
 		}
-		if f.author == r.self || i >= len(r.recent)-agreedFeeds {
+		r.toldBy(now, from, f, f.wireClaim())
+	}
+	for _, f := range slices.Backward(r.mine) {
+		if f.changed > before.changes && f.changed < latest[0].changed {
 			r.toldBy(now, from, f, f.wireClaim())
 		}
 	}
-	r.ledger.agreed[from] = this
 }
 
 // listed takes the whole list of what a member has within s: what it does not name it does not claim any more, and what
@@ -249,7 +268,7 @@ func (r *Room) listed(now time.Duration, from identity.DeviceID, s span, claims 
 		}
 	}
 	for _, f := range r.recent {
-		if lv, known := r.ledger.get(f.id, from); known && lv.run != p.Instance && lacks(f) {
+		if lv, known := r.ledger.get(f.levels, from); known && lv.run != p.Instance && lacks(f) {
 			r.setLevel(now, f, from, 0, 0)
 		}
 	}
@@ -262,7 +281,7 @@ func (s span) contains(name record.ShortFeed) bool {
 // setLevel notes from where and how far a member that speaks now has a chain.
 func (r *Room) setLevel(now time.Duration, f *feed, id identity.DeviceID, low, high uint64) {
 	l, own := &r.ledger, f.author == r.self
-	was, known := l.get(f.id, id)
+	was, known := l.get(f.levels, id)
 	if !known && (high == 0 || !own && l.others >= maxOtherLevels) {
 		return
 	}
@@ -277,8 +296,11 @@ func (r *Room) setLevel(now time.Duration, f *feed, id identity.DeviceID, low, h
 	if own && !known && l.own >= maxOwnLevels {
 		r.forgetLevels()
 	}
+	if f.levels == nil {
+		f.levels = l.of(f.id, own)
+	}
 	changed := next.stretch != was.stretch
-	if !l.put(f.id, id, next, own, changed) || !changed {
+	if !l.put(f.levels, id, next, changed) || !changed {
 		return
 	}
 	delay := saveOthersAfter
@@ -293,13 +315,14 @@ func (r *Room) setLevel(now time.Duration, f *feed, id identity.DeviceID, low, h
 func (r *Room) forgetLevels() {
 	l := &r.ledger
 	for _, f := range r.recent {
-		ls := l.levels[f.id]
+		ls := f.levels
 		if f.author != r.self || f == r.own || ls == nil {
 			continue
 		}
 		r.save(ls, ls.unsaved)
 		l.own -= len(ls.of)
 		delete(l.levels, f.id)
+		f.levels = nil
 		return
 	}
 }
@@ -370,8 +393,9 @@ func (r *Room) save(ls *levels, most int) (saved int) {
 func (r *Room) refusedLevels(now time.Duration, refused []record.Level) {
 	l := &r.ledger
 	for _, lv := range refused {
-		if is, known := l.get(lv.Chain, lv.Device); known {
-			l.put(lv.Chain, lv.Device, is, false, true)
+		ls := l.levels[lv.Chain]
+		if is, known := l.get(ls, lv.Device); known {
+			l.put(ls, lv.Device, is, true)
 			l.saveAt = min(l.saveAt, now+saveOthersAfter)
 		}
 	}
@@ -392,7 +416,7 @@ func (r *Room) Inherit(now Now, from *Room) {
 	for _, ls := range chains {
 		for _, n := range ls.of {
 			id, lv := from.ledger.devices.ids[n.device], from.ledger.level(ls, n)
-			if r.ledger.put(ls.chain, id, lv, true, true) {
+			if r.ledger.put(r.ledger.of(ls.chain, true), id, lv, true) {
 				r.ledger.saveAt = min(r.ledger.saveAt, now.Mono+saveAfter)
 			}
 		}

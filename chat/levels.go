@@ -56,9 +56,6 @@ type shared struct {
 
 // find is where a device's level is, or would be.
 func (ls *levels) find(device uint32) (int, bool) {
-	if ls == nil {
-		return 0, false
-	}
 	return slices.BinarySearchFunc(ls.of, device, func(n numbered, device uint32) int {
 		return cmp.Compare(n.device, device)
 	})
@@ -109,11 +106,23 @@ type devices struct {
 	number map[identity.DeviceID]uint32
 	ids    []identity.DeviceID
 	runs   []identity.Instance // heard last, none yet
+	last   uint32              // the one that was asked for last: who says something says it of many chains
+}
+
+// find is a device's number, if it has one.
+func (d *devices) find(id identity.DeviceID) (n uint32, known bool) {
+	if int(d.last) < len(d.ids) && d.ids[d.last] == id {
+		return d.last, true
+	}
+	if n, known = d.number[id]; known {
+		d.last = n
+	}
+	return n, known
 }
 
 // numberOf is a device's number, given to it now if it has none. Who may have a level is a member: these are bounded.
 func (d *devices) numberOf(id identity.DeviceID) uint32 {
-	n, known := d.number[id]
+	n, known := d.find(id)
 	if !known {
 		n = uint32(len(d.ids))
 		d.number[id] = n

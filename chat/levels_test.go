@@ -32,7 +32,7 @@ func TestLevelsAreShared(t *testing.T) {
 			}
 			runs[k.id] = lv.run
 		}
-		l.put(k.chain, k.id, lv, false, false)
+		l.put(l.of(k.chain, false), k.id, lv, false)
 		want[k] = lv
 		if dice.IntN(500) == 0 {
 			l.levels[k.chain].cut(4)
@@ -45,7 +45,7 @@ func TestLevelsAreShared(t *testing.T) {
 		}
 	}
 	for k, lv := range want {
-		if got, known := l.get(k.chain, k.id); !known || got != lv {
+		if got, known := l.get(l.levels[k.chain], k.id); !known || got != lv {
 			t.Errorf("%v has %+v, want %+v", k, got, lv)
 		}
 	}

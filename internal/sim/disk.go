@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -17,8 +16,7 @@ import (
 type disk struct {
 	image
 	full   bool                   // every write is synced before it is confirmed; else only now and then
-	synced image                  // what no loss of power takes
-	since  []write                // what was written after that, in order
+	since  []*past                // of each write since the last sync, in order: what a loss of power brings back
 	broken bool                   // writes fail
 	left   *write                 // one that failed, and that the next process finds all the same
 	given  map[record.Chain]given // what was given up last
@@ -81,7 +79,11 @@ func (d *disk) gaveUp(c record.Chain, seq uint64, since time.Duration) bool {
 }
 
 func (d *disk) apply(w write) ([]record.Floor, error) {
-	floors, err := d.image.apply(w)
+	var before *past
+	if !d.full {
+		before = new(past)
+	}
+	floors, err := d.image.apply(w, before)
 	for _, f := range floors {
 		d.given[f.Chain] = given{f.Low, w.now}
 	}
@@ -95,34 +97,28 @@ func (d *disk) apply(w write) ([]record.Floor, error) {
 	if err != nil || d.full {
 		return floors, err
 	}
-	if d.since = append(d.since, w); len(d.since) >= syncEach {
+	if d.since = append(d.since, before); len(d.since) >= syncEach {
 		d.sync()
 	}
 	return floors, nil
 }
 
-func (d *disk) sync() {
-	for _, w := range d.since {
-		d.synced.apply(w)
-	}
-	d.since = nil
-}
+func (d *disk) sync() { d.since = nil }
 
 // losePower takes some of what was written last, and tells how many writes it took.
 func (d *disk) losePower(keep int) (lost int) {
-	lost = len(d.since) - keep
-	d.since = d.since[:keep]
-	d.sync()
-	if lost > 0 {
-		d.image, d.left = d.synced.clone(), nil
+	for _, p := range slices.Backward(d.since[keep:]) {
+		d.image.revert(p)
 	}
+	if lost = len(d.since) - keep; lost > 0 {
+		d.left = nil
+	}
+	d.sync()
 	return lost
 }
 
 // replace puts another image in, as who restores a backup does.
-func (d *disk) replace(i image) {
-	d.image, d.synced, d.since, d.left = i, i.clone(), nil, nil
-}
+func (d *disk) replace(i image) { d.image, d.since, d.left = i, nil, nil }
 
 // seal notes that of the feeds that are there nobody can tell whether they are whole.
 func (d *disk) seal() {
@@ -139,19 +135,28 @@ type image struct {
 type keptScope struct {
 	record.Scope
 	chains   map[record.Chain]*run
-	order    []record.Chain // in which they began
-	arrived  []record.Chain // of each record, for retention: the oldest first
+	order    []*run // in which they began
+	arrived  []*run // of each record, for retention: the oldest first
 	standing []record.Entry
 	rosters  []record.Roster
-	levels   map[record.Chain]map[identity.DeviceID]uint64
+	levels   map[record.Chain][]level
 	heads    []*record.Record // that prove forks
 	maxOrder uint64
 	own      record.Chain // our feed that was written last; zero: it may not be continued
 	bytes    int64
 }
 
+// level is how far a device told to have a chain. Those of a chain are sorted by device.
+type level struct {
+	device identity.DeviceID
+	high   uint64
+}
+
+func compareLevel(l level, device identity.DeviceID) int { return l.device.Compare(device) }
+
 // run is a chain's records, without gaps from number low.
 type run struct {
+	chain   record.Chain
 	low     uint64
 	entries []record.Entry
 	older   []record.Entry // from before the chain began anew
@@ -165,23 +170,39 @@ func (r *run) high() uint64 { return r.low + uint64(len(r.entries)) - 1 }
 // has tells whether the run holds a number.
 func (r *run) has(seq uint64) bool { return r != nil && seq >= r.low && seq <= r.high() }
 
-// clone shares the records, which never change.
+// copied shares the records, which never change.
+func (r run) copied() run {
+	r.entries, r.older = slices.Clip(r.entries), slices.Clip(r.older)
+	return r
+}
+
+// copied shares what only grows, and the maps.
+func (s keptScope) copied() keptScope {
+	s.order, s.arrived, s.heads = slices.Clip(s.order), slices.Clip(s.arrived), slices.Clip(s.heads)
+	s.standing, s.rosters = slices.Clip(s.standing), slices.Clip(s.rosters)
+	return s
+}
+
+// clone shares the records.
 func (i *image) clone() image {
 	c := image{scopes: make([]*keptScope, len(i.scopes))}
 	for at, s := range i.scopes {
-		k := *s
+		k := s.copied()
 		k.chains = maps.Clone(s.chains)
+		of := map[*run]*run{}
 		for id, r := range k.chains {
-			copied := *r
-			copied.entries, copied.older = slices.Clip(r.entries), slices.Clip(r.older)
-			k.chains[id] = &copied
+			copied := r.copied()
+			k.chains[id], of[r] = &copied, &copied
 		}
-		k.order, k.arrived = slices.Clip(s.order), slices.Clip(s.arrived)
-		k.standing, k.rosters = slices.Clone(s.standing), slices.Clone(s.rosters)
-		k.heads = slices.Clip(s.heads)
+		k.order, k.arrived = slices.Clone(s.order), slices.Clone(s.arrived)
+		for _, runs := range [][]*run{k.order, k.arrived} {
+			for i, r := range runs {
+				runs[i] = of[r]
+			}
+		}
 		k.levels = maps.Clone(s.levels)
-		for id, devices := range k.levels {
-			k.levels[id] = maps.Clone(devices)
+		for id, levels := range k.levels {
+			k.levels[id] = slices.Clone(levels)
 		}
 		c.scopes[at] = &k
 	}
@@ -197,18 +218,23 @@ func (i *image) scope(id engine.ScopeID) *keptScope {
 	return nil
 }
 
-func (i *image) apply(w write) ([]record.Floor, error) {
+// apply carries out a write and notes what it changes; before is nil if nobody wants to know.
+func (i *image) apply(w write, before *past) ([]record.Floor, error) {
+	before.list(i)
 	switch {
 	case w.scope != nil:
-		i.begin(w.scope.ID).Scope = *w.scope
+		s := i.begin(w.scope.ID)
+		before.scope(s)
+		s.Scope = *w.scope
 	case w.batch != nil:
 		s := i.begin(w.batch.Scope)
+		before.scope(s)
 		if w.own != (record.Chain{}) {
 			s.own = w.own
 		}
-		return s.append(w.batch, w.at)
+		return s.append(w.batch, w.at, before)
 	default:
-		i.scopes = slices.DeleteFunc(i.scopes, func(s *keptScope) bool { return s.ID == uint64(w.forget) })
+		i.scopes = slices.DeleteFunc(slices.Clone(i.scopes), func(s *keptScope) bool { return s.ID == uint64(w.forget) })
 	}
 	return nil, nil
 }
@@ -218,8 +244,7 @@ func (i *image) begin(id uint64) *keptScope {
 	s := i.scope(engine.ScopeID(id))
 	if s == nil {
 		s = &keptScope{
-			Scope: record.Scope{ID: id}, chains: map[record.Chain]*run{},
-			levels: map[record.Chain]map[identity.DeviceID]uint64{},
+			Scope: record.Scope{ID: id}, chains: map[record.Chain]*run{}, levels: map[record.Chain][]level{},
 		}
 		i.scopes = append(i.scopes, s)
 	}
@@ -227,17 +252,17 @@ func (i *image) begin(id uint64) *keptScope {
 }
 
 // append keeps a batch and gives up what is too much for it.
-func (s *keptScope) append(b *record.Batch, now int64) ([]record.Floor, error) {
+func (s *keptScope) append(b *record.Batch, now int64, before *past) ([]record.Floor, error) {
 	for _, split := range b.Splits {
 		s.heads = append(s.heads, split.Heads...)
-		if err := s.split(split); err != nil {
+		if err := s.split(split, before); err != nil {
 			return nil, err
 		}
 	}
 	var floors []record.Floor
 	for _, e := range b.Records {
 		e.Kept = now
-		if err := s.add(e); err != nil {
+		if err := s.add(e, before); err != nil {
 			return nil, err
 		}
 		if low := s.chains[e.Chain()].low; e.Header.Seq < low { // it was given up since: who brings it does not know
@@ -246,30 +271,37 @@ func (s *keptScope) append(b *record.Batch, now int64) ([]record.Floor, error) {
 	}
 	s.rosters = append(s.rosters, b.Rosters...)
 	for _, l := range b.Levels {
-		devices := s.levels[l.Chain]
-		if devices == nil {
-			devices = map[identity.DeviceID]uint64{}
-			s.levels[l.Chain] = devices
-		}
-		devices[l.Device] = l.High
+		s.setLevel(l, before)
 	}
 	for s.tooMuch() {
-		floors = append(floors, s.giveUp())
+		floors = append(floors, s.giveUp(before))
 	}
 	return floors, nil
 }
 
-func (s *keptScope) add(e record.Entry) error {
+func (s *keptScope) setLevel(l record.Level, before *past) {
+	devices := s.levels[l.Chain]
+	at, known := slices.BinarySearchFunc(devices, l.Device, compareLevel)
+	before.level(l, devices, at, known)
+	if !known {
+		devices = slices.Insert(devices, at, level{device: l.Device})
+		s.levels[l.Chain] = devices
+	}
+	devices[at].high = l.High
+}
+
+func (s *keptScope) add(e record.Entry, before *past) error {
 	c, seq := e.Chain(), e.Header.Seq
 	r := s.chains[c]
+	before.run(s, c)
 	switch {
 	case r == nil:
-		s.order = append(s.order, c)
-		r = &run{low: seq}
+		r = &run{chain: c, low: seq}
 		if !c.Branch.IsZero() {
 			r.first, r.before = seq, e.Header.Prev
 		}
 		s.chains[c] = r
+		s.order = append(s.order, r)
 	case seq < r.low:
 		return nil // it was given up
 	case r.has(seq) && r.entries[seq-r.low].ID == e.ID:
@@ -283,16 +315,13 @@ func (s *keptScope) add(e record.Entry) error {
 		r.low, r.entries = seq, nil
 	}
 	r.entries = append(r.entries, e)
-	s.arrived = append(s.arrived, c)
+	s.arrived = append(s.arrived, r)
 	s.bytes += int64(len(e.Bytes()))
 	if e.Header.Order < orderFollowed {
 		s.maxOrder = max(s.maxOrder, e.Header.Order)
 	}
 	if isStanding(e.Record) {
-		at, _ := slices.BinarySearchFunc(s.standing, e, func(a, b record.Entry) int {
-			return record.Compare(a.Record, b.Record)
-		})
-		s.standing = slices.Insert(s.standing, at, e)
+		s.standing = append(s.standing, e)
 	}
 	return nil
 }
@@ -316,7 +345,7 @@ func isStanding(rec *record.Record) bool {
 }
 
 // split makes the end of a chain a branch of its own.
-func (s *keptScope) split(sp record.Split) error {
+func (s *keptScope) split(sp record.Split, before *past) error {
 	r := s.chains[sp.Chain]
 	if sp.Branch.IsZero() || r == nil || sp.At > r.high() {
 		return nil
@@ -325,8 +354,10 @@ func (s *keptScope) split(sp record.Split) error {
 	if s.chains[to] != nil {
 		return errors.New("the branch is there")
 	}
+	before.run(s, sp.Chain)
+	before.run(s, to)
 	at := max(sp.At, r.low) - r.low
-	branch := &run{low: r.low + at, entries: slices.Clone(r.entries[at:]), first: sp.At, before: sp.Before}
+	branch := &run{chain: to, low: r.low + at, entries: slices.Clone(r.entries[at:]), first: sp.At, before: sp.Before}
 	older := slices.IndexFunc(r.older, func(e record.Entry) bool { return e.Header.Seq >= sp.At })
 	if older >= 0 {
 		branch.older, r.older = slices.Clone(r.older[older:]), slices.Clip(r.older[:older])
@@ -336,6 +367,7 @@ func (s *keptScope) split(sp record.Split) error {
 			moved[i].Branch = sp.Branch
 		}
 	}
+	s.standing = slices.Clone(s.standing)
 	for i, m := range s.standing {
 		if m.Chain() == sp.Chain && m.Header.Seq >= sp.At {
 			s.standing[i].Branch = sp.Branch
@@ -344,17 +376,17 @@ func (s *keptScope) split(sp record.Split) error {
 	r.entries = r.entries[:at:at]
 	moved, left := len(branch.older)+len(branch.entries), slices.Clone(s.arrived)
 	for i := len(left) - 1; i >= 0 && moved > 0; i-- {
-		if left[i] == sp.Chain {
-			left[i], moved = to, moved-1
+		if left[i] == r {
+			left[i], moved = branch, moved-1
 		}
 	}
 	s.arrived = left
 	s.chains[to] = branch
-	s.order = append(s.order, to)
+	s.order = append(s.order, branch)
 	r.low = min(r.low, sp.At)
 	if len(r.entries)+len(r.older) == 0 {
 		delete(s.chains, sp.Chain)
-		s.order = slices.DeleteFunc(slices.Clone(s.order), func(c record.Chain) bool { return c == sp.Chain })
+		s.order = slices.DeleteFunc(slices.Clone(s.order), func(o *run) bool { return o == r })
 	}
 	return nil
 }
@@ -365,10 +397,10 @@ func (s *keptScope) tooMuch() bool {
 }
 
 // giveUp forgets the record that came first. It is the first that is left of its chain, since chains have no gaps.
-func (s *keptScope) giveUp() record.Floor {
-	c := s.arrived[0]
+func (s *keptScope) giveUp(before *past) record.Floor {
+	r := s.arrived[0]
 	s.arrived = s.arrived[1:]
-	r := s.chains[c]
+	before.run(s, r.chain)
 	var e record.Entry
 	if len(r.older) > 0 {
 		e, r.older = r.older[0], r.older[1:]
@@ -377,29 +409,28 @@ func (s *keptScope) giveUp() record.Floor {
 		r.low, r.entries = r.low+1, r.entries[1:]
 	}
 	s.bytes -= int64(len(e.Bytes()))
-	s.standing = slices.DeleteFunc(s.standing, func(m record.Entry) bool { return m.ID == e.ID })
-	return record.Floor{Chain: c, Low: r.low}
+	if at := slices.IndexFunc(s.standing, func(m record.Entry) bool { return m.ID == e.ID }); at >= 0 {
+		s.standing = slices.Delete(slices.Clone(s.standing), at, at+1)
+	}
+	return record.Floor{Chain: r.chain, Low: r.low}
 }
 
 // kept is what a conversation goes on from.
 func (s *keptScope) kept() engine.KeptScope {
 	k := engine.KeptScope{Scope: s.Scope}
 	k.Standing, k.Rosters, k.Heads = slices.Clone(s.standing), slices.Clone(s.rosters), slices.Clone(s.heads)
+	slices.SortStableFunc(k.Standing, func(a, b record.Entry) int { return record.Compare(a.Record, b.Record) })
 	if s.own != (record.Chain{}) {
 		k.Own = &s.own.Feed
 	}
 	k.Order = s.maxOrder
-	for c, devices := range s.levels {
-		for device, high := range devices {
-			k.Levels = append(k.Levels, record.Level{Chain: c, Device: device, High: high})
+	for _, c := range slices.SortedFunc(maps.Keys(s.levels), record.Chain.Compare) {
+		for _, l := range s.levels[c] {
+			k.Levels = append(k.Levels, record.Level{Chain: c, Device: l.device, High: l.high})
 		}
 	}
-	slices.SortFunc(k.Levels, func(a, b record.Level) int {
-		return cmp.Or(a.Chain.Compare(b.Chain), a.Device.Compare(b.Device))
-	})
-	for _, c := range s.order {
-		r := s.chains[c]
-		state := record.ChainState{Chain: c, Low: r.low, High: r.high(), First: r.first, Before: r.before}
+	for _, r := range s.order {
+		state := record.ChainState{Chain: r.chain, Low: r.low, High: r.high(), First: r.first, Before: r.before}
 		if len(r.entries) > 0 {
 			last := r.entries[len(r.entries)-1]
 			state.Head, state.Heard = last.Record, last.Kept
@@ -442,9 +473,8 @@ func (i *image) load(l engine.Load, known map[record.ID]*record.Record) []record
 	}
 	for _, id := range l.IDs {
 		if rec := known[id]; rec != nil {
-			for _, c := range s.order {
-				r := s.chains[c]
-				if c.Feed == rec.Header.Feed && r.has(rec.Header.Seq) && r.entries[rec.Header.Seq-r.low].ID == id {
+			for _, r := range s.order {
+				if r.chain.Feed == rec.Header.Feed && r.has(rec.Header.Seq) && r.entries[rec.Header.Seq-r.low].ID == id {
 					take(r.entries[rec.Header.Seq-r.low])
 				}
 			}

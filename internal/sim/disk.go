@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -139,18 +140,23 @@ type keptScope struct {
 	arrived  []*run // of each record, for retention: the oldest first
 	standing []record.Entry
 	rosters  []record.Roster
-	levels   map[record.Chain][]level
+	levels   map[record.Chain]*levels
 	heads    []*record.Record // that prove forks
 	maxOrder uint64
 	own      record.Chain // our feed that was written last; zero: it may not be continued
 	bytes    int64
 }
 
-// level is how far a device told to have a chain. Those of a chain are sorted by device.
+// levels are how far devices told to have a chain, sorted by device.
+type levels struct{ of []level }
+
 type level struct {
 	device identity.DeviceID
-	high   uint64
+	high   uint64 // or untold
 }
+
+// untold is the level of a device whose word a loss of power took.
+const untold = math.MaxUint64
 
 func compareLevel(l level, device identity.DeviceID) int { return l.device.Compare(device) }
 
@@ -201,8 +207,8 @@ func (i *image) clone() image {
 			}
 		}
 		k.levels = maps.Clone(s.levels)
-		for id, levels := range k.levels {
-			k.levels[id] = slices.Clone(levels)
+		for id, ls := range k.levels {
+			k.levels[id] = &levels{slices.Clone(ls.of)}
 		}
 		c.scopes[at] = &k
 	}
@@ -244,7 +250,7 @@ func (i *image) begin(id uint64) *keptScope {
 	s := i.scope(engine.ScopeID(id))
 	if s == nil {
 		s = &keptScope{
-			Scope: record.Scope{ID: id}, chains: map[record.Chain]*run{}, levels: map[record.Chain][]level{},
+			Scope: record.Scope{ID: id}, chains: map[record.Chain]*run{}, levels: map[record.Chain]*levels{},
 		}
 		i.scopes = append(i.scopes, s)
 	}
@@ -280,14 +286,17 @@ func (s *keptScope) append(b *record.Batch, now int64, before *past) ([]record.F
 }
 
 func (s *keptScope) setLevel(l record.Level, before *past) {
-	devices := s.levels[l.Chain]
-	at, known := slices.BinarySearchFunc(devices, l.Device, compareLevel)
-	before.level(l, devices, at, known)
-	if !known {
-		devices = slices.Insert(devices, at, level{device: l.Device})
-		s.levels[l.Chain] = devices
+	ls := s.levels[l.Chain]
+	if ls == nil {
+		ls = new(levels)
+		s.levels[l.Chain] = ls
 	}
-	devices[at].high = l.High
+	at, known := slices.BinarySearchFunc(ls.of, l.Device, compareLevel)
+	if !known {
+		ls.of = slices.Insert(ls.of, at, level{l.Device, untold})
+	}
+	before.level(ls, ls.of[at])
+	ls.of[at].high = l.High
 }
 
 func (s *keptScope) add(e record.Entry, before *past) error {
@@ -425,8 +434,10 @@ func (s *keptScope) kept() engine.KeptScope {
 	}
 	k.Order = s.maxOrder
 	for _, c := range slices.SortedFunc(maps.Keys(s.levels), record.Chain.Compare) {
-		for _, l := range s.levels[c] {
-			k.Levels = append(k.Levels, record.Level{Chain: c, Device: l.device, High: l.high})
+		for _, l := range s.levels[c].of {
+			if l.high != untold {
+				k.Levels = append(k.Levels, record.Level{Chain: c, Device: l.device, High: l.high})
+			}
 		}
 	}
 	for _, r := range s.order {

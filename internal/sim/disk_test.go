@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"testing"
 
 	"bcast/identity"
@@ -105,4 +106,55 @@ func TestWhatFailedIsInDoubtForOneProcess(t *testing.T) {
 			t.Errorf("restarted %v: %v", restarted, w.err)
 		}
 	}
+}
+
+// A loss of power brings back what was there before the writes that it takes: each of them, whatever it did.
+func TestLossOfPowerBringsBackWhatWas(t *testing.T) {
+	w := newWorld(steady(2))
+	key := w.nodes[1].key
+	all := chainOf(key, 1, record.ID{}, "one", "two", "three", "four")
+	chain, branch := all[0].Chain(), record.ID{9}
+	level := func(high uint64) []record.Level {
+		return []record.Level{{Chain: chain, Device: key.ID(), High: high}}
+	}
+	anew := all[3]
+	anew.Anew = true
+	writes := []write{
+		{scope: &record.Scope{ID: 1, Room: record.RoomID{1}}},
+		{batch: &record.Batch{Scope: 1, Records: all[:1], Levels: level(1)}, own: chain},
+		{batch: &record.Batch{Scope: 1, Records: all[1:2], Levels: level(2)}},
+		{scope: &record.Scope{ID: 1, Room: record.RoomID{1}, Retention: record.Retention{Count: 2}}},
+		{batch: &record.Batch{Scope: 1, Splits: []record.Split{{Chain: chain, At: 2, Branch: branch}}}},
+		{batch: &record.Batch{Scope: 1, Records: []record.Entry{anew}, Rosters: []record.Roster{{From: 4}}}},
+		{batch: &record.Batch{Scope: 2, Records: chainOf(key, 7, record.ID{}, "seven", "eight", "nine")}},
+		{forget: 1},
+	}
+	for keep := range writes {
+		d, want := newDisk(false), newDisk(false)
+		for i, wr := range writes {
+			if _, err := d.apply(wr); err != nil {
+				t.Fatal(err)
+			}
+			if i < keep {
+				want.apply(wr)
+			}
+		}
+		if lost := d.losePower(keep); lost != len(writes)-keep {
+			t.Errorf("%d writes lost, want %d", lost, len(writes)-keep)
+		}
+		if got, want := d.told(), want.told(); !reflect.DeepEqual(got, want) {
+			t.Errorf("of the first %d writes is left\n%+v, want\n%+v", keep, got, want)
+		}
+	}
+}
+
+// told is all that a disk tells the next process, and what it has of each chain.
+func (d *disk) told() (all []any) {
+	for _, s := range d.scopes {
+		all = append(all, s.kept(), s.bytes, len(s.arrived))
+		for _, r := range s.order {
+			all = append(all, *r)
+		}
+	}
+	return all
 }

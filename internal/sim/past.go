@@ -25,9 +25,8 @@ type pastRun struct {
 
 // pastLevel is what a level was.
 type pastLevel struct {
-	chain record.Chain
-	was   level
-	known bool
+	in  *levels
+	was level
 }
 
 func (p *past) list(i *image) {
@@ -53,15 +52,10 @@ func (p *past) run(s *keptScope, c record.Chain) {
 	p.runs = append(p.runs, was)
 }
 
-func (p *past) level(l record.Level, devices []level, at int, known bool) {
-	if p == nil {
-		return
+func (p *past) level(in *levels, was level) {
+	if p != nil {
+		p.levels = append(p.levels, pastLevel{in, was})
 	}
-	was := pastLevel{chain: l.Chain, was: level{device: l.Device}, known: known}
-	if known {
-		was.was = devices[at]
-	}
-	p.levels = append(p.levels, was)
 }
 
 // revert brings back what was there before a write, the last one that was not reverted.
@@ -80,14 +74,7 @@ func (i *image) revert(p *past) {
 		}
 	}
 	for _, l := range slices.Backward(p.levels) {
-		devices := s.levels[l.chain]
-		at, _ := slices.BinarySearchFunc(devices, l.was.device, compareLevel)
-		if l.known {
-			devices[at] = l.was
-		} else if devices = slices.Delete(devices, at, at+1); len(devices) > 0 {
-			s.levels[l.chain] = devices
-		} else {
-			delete(s.levels, l.chain)
-		}
+		at, _ := slices.BinarySearchFunc(l.in.of, l.was.device, compareLevel)
+		l.in.of[at] = l.was
 	}
 }

@@ -133,7 +133,7 @@ func (r *Room) sendClaims(to identity.DeviceID, claims []wire.FeedClaim) {
 func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
 	if d.Root == r.sum.bytes() {
 		r.trickle.agree(from)
-		delete(r.differing, from)
+		r.agrees(from)
 		r.agreed(now.Mono, from)
 		return
 	}
@@ -175,8 +175,18 @@ func (r *Room) differ(now time.Duration, from identity.DeviceID, theirs [32]byte
 		diff.theirs, diff.ours, diff.rounds = theirs, ours, 0
 	}
 	diff.rounds++
+	if r.differing == nil {
+		r.differing = map[identity.DeviceID]difference{}
+	}
 	r.differing[from] = diff
 	return diff
+}
+
+// agrees notes that a member's sum is ours, or that it is gone. Of a crowd that agrees no memory stays taken.
+func (r *Room) agrees(id identity.DeviceID) {
+	if delete(r.differing, id); len(r.differing) == 0 {
+		r.differing = nil
+	}
 }
 
 // learn takes one claim of a member: what it has that we lack is asked for. It tells whether the claim differs from

@@ -23,17 +23,17 @@ type feed struct {
 	tip       *record.Record // high itself, as a head; what HEAD sends
 	changed   uint64         // when the claim of it last changed: which change of the room's
 
-	next    uint64                    // the number accepted next; zero: where the feed begins for us is not known yet
-	prev    record.ID                 // of next-1
-	hasPrev bool                      // false at the first one accepted, whose predecessor we never saw
-	floor   uint64                    // what is below was given up, or can be had of nobody any more: it is not taken
-	gone    uint64                    // if all that was stored was given up: where it goes on
-	anew    bool                      // next does not follow what is stored: nobody has what is between
-	anewAt  time.Duration             // when it begins anew unless somebody here says to have next; never: somebody does
-	held    map[uint64]*record.Record // nil while there was nothing to hold, as of most feeds
-	bytes   int                       // of held
-	proven  uint64                    // the highest number that its author signed, as far as we saw
-	claimed uint64                    // the highest number proven, or claimed by a member that is here
+	next    uint64        // the number accepted next; zero: where the feed begins for us is not known yet
+	prev    record.ID     // of next-1
+	hasPrev bool          // false at the first one accepted, whose predecessor we never saw
+	floor   uint64        // what is below was given up, or can be had of nobody any more: it is not taken
+	gone    uint64        // if all that was stored was given up: where it goes on
+	anew    bool          // next does not follow what is stored: nobody has what is between
+	anewAt  time.Duration // when it begins anew unless somebody here says to have next; never: somebody does
+	held    waiting
+	bytes   int    // of held
+	proven  uint64 // the highest number that its author signed, as far as we saw
+	claimed uint64 // the highest number proven, or claimed by a member that is here
 
 	trail  []record.ID // ids of the newest up to next-1
 	first  uint64      // of a branch: the number of its first record
@@ -135,24 +135,20 @@ func (r *Room) placeForFeed() bool {
 
 // drop forgets what is held of a feed behind its gap.
 func (r *Room) drop(f *feed) {
-	for seq := range f.held {
+	for _, seq := range f.held.numbers() {
 		r.parts.again(r.release(f, seq).ID)
 	}
 }
 
 // hold keeps a record until all before it in its feed are accepted; release takes it out.
 func (r *Room) hold(f *feed, rec *record.Record) {
-	if f.held == nil {
-		f.held = map[uint64]*record.Record{}
-	}
-	f.held[rec.Header.Seq] = rec
+	f.held.put(rec)
 	r.heldBytes += len(rec.Bytes())
 	f.bytes += len(rec.Bytes())
 }
 
 func (r *Room) release(f *feed, seq uint64) *record.Record {
-	rec := f.held[seq]
-	delete(f.held, seq)
+	rec := f.held.take(seq)
 	r.heldBytes -= len(rec.Bytes())
 	f.bytes -= len(rec.Bytes())
 	return rec
@@ -219,8 +215,8 @@ func (r *Room) Record(now Now, rec *record.Record) {
 		return
 	}
 	r.signed(f, seq)
-	if held := f.held[seq]; held != nil {
-		if r.parts.forget(rec); held.ID != rec.ID {
+	if old := f.held.at(seq); old != nil {
+		if r.parts.forget(rec); old.ID != rec.ID {
 			r.stray(rec)
 		}
 		return
@@ -235,7 +231,7 @@ func (r *Room) Record(now Now, rec *record.Record) {
 // enter puts a record into f, and goes on with what that allows.
 func (r *Room) enter(now Now, f *feed, rec *record.Record) {
 	next := f.next
-	if f.held[rec.Header.Seq] == nil {
+	if f.held.at(rec.Header.Seq) == nil {
 		r.hold(f, rec)
 	}
 	r.accept(f)
@@ -281,7 +277,7 @@ func (r *Room) placeForRecord(f *feed, rec *record.Record) bool {
 
 // accept moves what is in order from held to the store.
 func (r *Room) accept(f *feed) {
-	for f.next != 0 && f.next <= f.end() && !f.waits() && f.held[f.next] != nil {
+	for f.next != 0 && f.next <= f.end() && !f.waits() && f.held.at(f.next) != nil {
 		rec := r.release(f, f.next)
 		if f.hasPrev && rec.Header.Prev != f.prev {
 			f.proven = f.next - 1 // what it signed beyond is of another branch
@@ -315,7 +311,7 @@ func (r *Room) begin(f *feed, low uint64) {
 // goOn has f be accepted from a number on.
 func (r *Room) goOn(f *feed, from uint64) {
 	f.next = from
-	for seq := range f.held {
+	for _, seq := range f.held.numbers() {
 		if seq < f.next || seq >= f.next+maxAhead {
 			r.parts.again(r.release(f, seq).ID)
 		}

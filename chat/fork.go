@@ -174,7 +174,7 @@ func (r *Room) sift(now Now, rec *record.Record, seen sightings) {
 		return
 	}
 	for _, f := range chains {
-		if before := f.held[seq-1]; f.waits() && before != nil && before.ID == rec.Header.Prev {
+		if before := f.held.at(seq - 1); f.waits() && before != nil && before.ID == rec.Header.Prev {
 			r.wait(f, rec)
 			return
 		}
@@ -230,7 +230,7 @@ func (r *Room) take(now Now, f *feed, rec *record.Record) {
 
 // wait holds a record of a branch until the store knows that.
 func (r *Room) wait(f *feed, rec *record.Record) {
-	if f.prove(rec.Header.Seq); !rec.IsHead() && f.held[rec.Header.Seq] == nil && r.placeForRecord(f, rec) {
+	if f.prove(rec.Header.Seq); !rec.IsHead() && f.held.at(rec.Header.Seq) == nil && r.placeForRecord(f, rec) {
 		r.parts.forget(rec)
 		r.hold(f, rec)
 	}
@@ -293,7 +293,7 @@ func (r *Room) split(now Now, f *feed, mine record.ID, other *record.Record) *fe
 	f.recount()
 	t := r.treeOf(f.id.Feed)
 	t.branches = append(t.branches, y)
-	for _, seq := range sortedKeys(f.held) {
+	for _, seq := range f.held.numbers() {
 		r.stray(r.release(f, seq))
 	}
 	r.splitReceipt(f, y)
@@ -336,15 +336,6 @@ func (r *Room) moveClaim(now Now, f, y *feed, h record.Header) {
 			f.low, f.high = 0, 0
 		}
 	})
-}
-
-func sortedKeys(held map[uint64]*record.Record) []uint64 {
-	keys := make([]uint64, 0, len(held))
-	for seq := range held {
-		keys = append(keys, seq)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // branch begins the branch of f that rec is the first of, unless enough others go before it.

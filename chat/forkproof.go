@@ -55,7 +55,7 @@ func (r *Room) siftBoth(now Now, a, b *record.Record, seen sightings) {
 			f.fork.heads = [2]*record.Record{r.headOnly(a), r.headOnly(b)}
 			f.proven = min(f.proven, seq-1)
 			f.recount()
-			for _, seq := range sortedKeys(f.held) {
+			for _, seq := range f.held.numbers() {
 				r.stray(r.release(f, seq))
 			}
 			r.heardFork(now, f)

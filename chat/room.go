@@ -191,7 +191,7 @@ func New(now Now, cfg Config) *Room {
 		feeds: map[record.Chain]*feed{}, short: map[record.ShortFeed]*feed{},
 		present: map[identity.DeviceID]Peer{}, members: map[identity.DeviceID]*member{},
 		company: company{small: map[identity.DeviceID]int{}},
-		asks:    map[*feed]*ask{}, askAt: never, differing: map[identity.DeviceID]difference{},
+		asks:    map[*feed]*ask{}, askAt: never,
 		served: map[identity.DeviceID]*served{}, credits: map[identity.DeviceID]*served{}, compared: -time.Hour,
 		signals: map[identity.DeviceID]signalled{}, signalledAt: -signalEach, awayAt: never,
 		trees: map[record.Feed]*tree{}, walkAt: never, looks: map[uint64]look{}, splitAt: never,
@@ -291,7 +291,7 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 		return
 	}
 	r.regard(id, func() { delete(r.present, id) })
-	delete(r.differing, id)
+	r.agrees(id)
 	delete(r.ledger.agreed, id)
 	delete(r.served, id)
 	delete(r.signals, id)

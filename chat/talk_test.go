@@ -317,7 +317,7 @@ func TestRefusedPiecesAreAskedForAgain(t *testing.T) {
 	for _, s := range a.take(wire.TypeFrag) {
 		b.hear(a, s.Frame)
 	}
-	if b.feeds[a.own.id].held[last.Header.Seq] != nil {
+	if b.feeds[a.own.id].held.at(last.Header.Seq) != nil {
 		t.Fatal("nothing is refused")
 	}
 	b.hear(a, whole(lost))

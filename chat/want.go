@@ -349,7 +349,7 @@ func (r *Room) lacking(f *feed, w *wire.Want, room int) {
 	last := min(f.claimed, f.end(), max(f.next, 1)+maxAhead-1)
 	pieces := r.parts.of(f.id.Feed)
 	for seq := max(f.next, 1); seq <= last && room > 0; seq++ {
-		if f.held[seq] != nil {
+		if f.held.at(seq) != nil {
 			continue
 		}
 		if a := pieces[seq]; a != nil {
@@ -360,7 +360,7 @@ func (r *Room) lacking(f *feed, w *wire.Want, room int) {
 			continue
 		}
 		from := seq
-		for seq < last && f.held[seq+1] == nil && pieces[seq+1] == nil {
+		for seq < last && f.held.at(seq+1) == nil && pieces[seq+1] == nil {
 			seq++
 		}
 		w.Ranges = append(w.Ranges, wire.SeqRange{Feed: f.short, From: from, To: seq})

@@ -35,7 +35,7 @@ type budget struct {
 func (b *budget) take(now time.Duration, from netip.AddrPort) bool {
 	if b.all.count > 0 && now-b.all.start >= checkWindow {
 		b.all = window{}
-		clear(b.sources)
+		b.sources = map[netip.AddrPort]int{} // of a crowd that came no memory stays taken
 	}
 	// Daemons of one host share the loopback address: there the port tells them apart.
 	if !from.Addr().IsLoopback() {

@@ -57,6 +57,9 @@ type Config struct {
 	Prove       Prover       // of datagrams that prove themselves; nil: Verify, without a budget
 	NewAEAD     seal.NewAEAD // nil: XChaCha20-Poly1305
 	Broadcast   int          // bytes a second; 0: by the kind of link
+	// Share gives the record that is kept in place of one that was opened and is right: where many engines are in one
+	// process, each has what all have. Nil: that record.
+	Share func(*record.Record) *record.Record
 	// OpenInPlace lets Open decrypt where a datagram lies what Receive copies or forgets, if nobody else needs its bytes.
 	OpenInPlace bool
 }

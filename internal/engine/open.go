@@ -54,6 +54,7 @@ type Opener struct {
 	prove   Prover
 	rooms   []openRoom
 	nonces  *nonces
+	share   func(*record.Record) *record.Record
 	inPlace bool
 }
 
@@ -78,7 +79,7 @@ type openRoom struct {
 }
 
 func (e *Engine) refreshOpener() {
-	o := &Opener{prove: e.cfg.Prove, nonces: e.nonces, inPlace: e.cfg.OpenInPlace}
+	o := &Opener{prove: e.cfg.Prove, nonces: e.nonces, share: e.cfg.Share, inPlace: e.cfg.OpenInPlace}
 	for _, r := range e.ordered {
 		o.rooms = append(o.rooms, openRoom{r.name, r.ring})
 	}
@@ -164,7 +165,11 @@ func (o *Opener) openSealed(op Opened) (Opened, wire.Drop) {
 	if err != nil {
 		return op, wire.DropMalformed
 	}
-	return op, o.proof(&op)
+	drop := o.proof(&op)
+	if o.share != nil && drop == "" && op.kind == wire.TypeRecord {
+		op.record = o.share(op.record)
+	}
+	return op, drop
 }
 
 // proof checks the signatures of a frame that proves itself.

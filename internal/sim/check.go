@@ -146,6 +146,14 @@ func (c *checker) said(n *node, f *feed, rec *record.Record) *feed {
 	return f
 }
 
+// shared is the record as its author's engine made it, in place of one that is the same: all devices have it once.
+func (c *checker) shared(rec *record.Record) *record.Record {
+	if known := c.byID[rec.ID]; known != nil && same(known, rec) {
+		return known
+	}
+	return rec
+}
+
 // keeps notes that a device's disk has a batch.
 func (c *checker) keeps(n *node, b *record.Batch) {
 	for _, e := range b.Records {

@@ -112,6 +112,7 @@ func (n *node) start() {
 		Key: n.key, Signer: n.signer, Instance: identity.Instance{Boot: n.boot, Nonce: n.w.rng.Uint64()}, Nick: n.nick,
 		RecvBuffer: n.buffer, UnicastPort: port, StreamPort: port, Random: secrets,
 		Timing: rand.New(rand.NewChaCha8(seedOf(n.w.rng.Uint64(), "timing"))), Verify: n.w.signatures.verify,
+		Share: n.w.check.shared,
 	}
 	if !n.w.opt.Real {
 		cfg.NewAEAD = newChecksum

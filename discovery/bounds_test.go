@@ -188,7 +188,7 @@ func (c *chaos) step(what, who, how, when byte) {
 		c.d.SetInterfaces(c.now, [][]Interface{{wired, radio}, {wired}, {radio}, nil}[how%4])
 	case 2:
 		p := c.presence(who, how)
-		c.d.Alive(c.now, p.Key.ID(), p.Instance, p.from, p.iface, how&1 > 0)
+		c.d.Alive(c.now, p.Key, p.Instance, p.from, p.iface, how&1 > 0)
 	case 3, 4:
 		c.d.Advance(c.now)
 	default:

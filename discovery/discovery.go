@@ -81,9 +81,11 @@ type Discovery struct {
 	links     []*link                  // by interface index
 	peers     []*peer                  // by id
 	byAddr    map[netip.AddrPort]*peer // looked up, never ranged over
-	strangers []*stranger              // longest silent first
+	agenda    agenda
+	strangers []*stranger // longest silent first
 	present   int
 	sixes     int // proven places of IPv6
+	several   int // peers that proved more than one place
 	pooled    loss
 	shares    []float64     // of BEATs missed, of each peer that counts for the median, sorted
 	expected  float64       // Loss; below zero: to be found anew
@@ -216,11 +218,13 @@ func (d *Discovery) Advance(now time.Duration) {
 	for _, s := range d.strangers {
 		d.advanceStranger(now, s)
 	}
-	for _, p := range d.peers {
+	d.advancePaths(now)
+	for _, p := range d.duePeers(now) {
 		if p.status.present() {
 			d.advancePeer(now, p)
 		}
 	}
+	d.dueNext()
 }
 
 // due says that Advance has something to do at t.

@@ -55,14 +55,17 @@ func (d *Discovery) middle() loss {
 	if n < enoughShares {
 		return d.pooled
 	}
-	seen := 0.0
-	for i := 0; i < len(d.peers) && seen < lossMemoryPooled; i++ {
-		if p := d.peers[i]; p.counts() {
-			seen += p.shares.seen
+	seen := float64(lossMemoryPooled) // at most, and each of them has one at least
+	if n < lossMemoryPooled {
+		all := 0.0
+		for _, p := range d.peers {
+			if p.counts() {
+				all += p.shares.seen
+			}
 		}
+		seen = min(seen, all)
 	}
-	middle, seen := (d.shares[(n-1)/2]+d.shares[n/2])/2, min(seen, lossMemoryPooled)
-	return loss{missed: middle * seen, seen: seen}
+	return loss{missed: (d.shares[(n-1)/2] + d.shares[n/2]) / 2 * seen, seen: seen}
 }
 
 // probes is how many PROBEs miss a living peer with a probability of at most probeMiss, if question and answer are

@@ -139,6 +139,9 @@ type peer struct {
 	checks  window
 	echoes  allowance
 	probing probing
+
+	lookAt time.Duration // when it is to be looked at
+	slot   int           // its place in the agenda, from 1 on; 0: none
 }
 
 func (p *peer) path(at place) *path {
@@ -259,7 +262,9 @@ func (d *Discovery) addPath(p *peer, t *path) {
 		silent := slices.MinFunc(p.paths, func(a, b *path) int { return int(a.heard - b.heard) })
 		d.dropPath(p, silent)
 	}
-	p.paths = append(p.paths, t)
+	if p.paths = append(p.paths, t); len(p.paths) == 2 {
+		d.several++
+	}
 	if t.addr.Addr().Is6() {
 		d.sixes++
 	}
@@ -276,7 +281,9 @@ func (d *Discovery) name(p *peer, t *path) {
 
 // dropPath forgets a proven place. Its address goes on naming whoever else has proven it.
 func (d *Discovery) dropPath(p *peer, t *path) {
-	p.paths = slices.DeleteFunc(p.paths, func(other *path) bool { return other == t })
+	if p.paths = slices.DeleteFunc(p.paths, func(other *path) bool { return other == t }); len(p.paths) == 1 {
+		d.several--
+	}
 	if t.addr.Addr().Is6() {
 		d.sixes--
 	}

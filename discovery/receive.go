@@ -36,13 +36,8 @@ func (d *Discovery) Receive(
 	if !slices.Contains(p.Addrs, from.Addr().WithZone("")) {
 		return wire.DropSourceMismatch
 	}
-	known := d.byAddr[from]
-	if known == nil || known.key != p.Key { // a hash less for nearly everything that is heard
-		m.id = p.Key.ID()
-		known = d.find(m.id)
-	} else {
-		m.id = known.id
-	}
+	known, id := d.sender(p.Key, from)
+	m.id = id
 	switch {
 	case m.id == d.cfg.Self:
 		return wire.DropOwn
@@ -213,16 +208,35 @@ func (d *Discovery) hearBye(p *peer, m *heard) {
 	d.tell(Departed, p)
 }
 
+// sender is who signs with a key, and its id. Nearly all that is heard comes from where its sender was proven, and costs
+// no hash and no search.
+func (d *Discovery) sender(key identity.PublicKey, from netip.AddrPort) (*peer, identity.DeviceID) {
+	if p := d.byAddr[from]; p != nil && p.key == key {
+		return p, p.id
+	}
+	id := key.ID()
+	return d.find(id), id
+}
+
+// Sender is the device that signs with a key and speaks from an address, if it was ever proven, anywhere.
+func (d *Discovery) Sender(key identity.PublicKey, from netip.AddrPort) (Peer, bool) {
+	if p, _ := d.sender(key, unmap(from)); p != nil {
+		return d.snapshot(p), true
+	}
+	return Peer{}, false
+}
+
 // Alive takes a signed room frame, checked, as a sign of life. It proves no address and revives nobody who is lost.
 func (d *Discovery) Alive(
-	now time.Duration, id identity.DeviceID, instance identity.Instance, from netip.AddrPort, iface int, broadcast bool,
+	now time.Duration, key identity.PublicKey, instance identity.Instance, from netip.AddrPort, iface int, broadcast bool,
 ) {
 	d.catchUp(now)
-	p := d.find(id)
+	from = unmap(from)
+	p, _ := d.sender(key, from)
 	if d.gone || p == nil || p.instance != instance || !p.status.present() {
 		return
 	}
-	if t := p.path(place{iface, unmap(from)}); t != nil {
+	if t := p.path(place{iface, from}); t != nil {
 		t.heard = now
 	}
 	if d.alive(p, now, broadcast) {

@@ -40,7 +40,7 @@ func (d *Discovery) expectBeat(p *peer, t *path, m *heard) {
 	for _, other := range p.paths {
 		p.expect = max(p.expect, other.late)
 	}
-	d.due(p.suspectAt())
+	d.plan(p, p.suspectAt())
 }
 
 func (d *Discovery) countBeat(p *peer, missed bool) {
@@ -54,7 +54,7 @@ func (d *Discovery) expectWithin(now time.Duration, p *peer) {
 	l := d.link(p.at.iface)
 	n := Interface{Wifi: p.claims.Wifi || l != nil && l.Wifi}
 	p.expect = now + latest(n.interval(d.present+1)) + p.grace(l)
-	d.due(p.suspectAt())
+	d.plan(p, p.suspectAt())
 }
 
 // excuse gives a peer, and each of its paths, a fresh window after we ourselves were away.
@@ -71,12 +71,19 @@ func (d *Discovery) excuse(now time.Duration, p *peer) {
 // suspectAt is when a silent peer is suspected.
 func (p *peer) suspectAt() time.Duration { return max(p.expect, p.lastSeen+talking) }
 
+// nextAt is when something is due for a present peer.
+func (p *peer) nextAt() time.Duration {
+	if p.status == Here {
+		return p.suspectAt()
+	}
+	return p.probing.next
+}
+
 // advancePeer does what is due for a present peer.
 func (d *Discovery) advancePeer(now time.Duration, p *peer) {
-	d.advancePaths(now, p)
 	if p.status == Here {
 		if now < p.suspectAt() {
-			d.due(p.suspectAt())
+			d.plan(p, p.suspectAt())
 			return
 		}
 		d.setStatus(p, Suspect)
@@ -103,7 +110,7 @@ func (d *Discovery) advanceProbing(now time.Duration, p *peer) {
 	if now >= b.next {
 		d.probe(now, p)
 	}
-	d.due(b.next)
+	d.plan(p, b.next)
 }
 
 // startProbing plans the questions: more of them the more gets lost.
@@ -113,6 +120,7 @@ func (d *Discovery) startProbing(now time.Duration, p *peer) {
 	if measured := p.beats.missed + d.pooled.missed; lost > lossyLink && measured >= lossSeen {
 		p.probing.rounds = lossyRounds
 	}
+	d.plan(p, p.probing.next)
 }
 
 // probe asks once, at every proven place.
@@ -145,7 +153,16 @@ func (d *Discovery) lose(p *peer) {
 }
 
 // advancePaths drops places that fell silent for long.
-func (d *Discovery) advancePaths(now time.Duration, p *peer) {
+func (d *Discovery) advancePaths(now time.Duration) {
+	if d.several == 0 {
+		return
+	}
+	for _, p := range d.peers {
+		d.advancePathsOf(now, p)
+	}
+}
+
+func (d *Discovery) advancePathsOf(now time.Duration, p *peer) {
 	for i := len(p.paths) - 1; i >= 0; i-- {
 		if t := p.paths[i]; len(p.paths) > 1 && t.place != p.at && now > t.late+pathRest {
 			d.dropPath(p, t)

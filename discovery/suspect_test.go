@@ -97,7 +97,7 @@ func TestLifeEndsSuspicion(t *testing.T) {
 	for name, live := range map[string]func(*other){
 		"a BEAT": func(bob *other) { bob.says(wire.TypeBeat) },
 		"a room frame": func(bob *other) {
-			bob.c.d.Alive(bob.c.now, bob.id(), bob.instance, bob.addr, 1, true)
+			bob.c.d.Alive(bob.c.now, bob.key, bob.instance, bob.addr, 1, true)
 			bob.c.drain()
 		},
 	} {
@@ -121,30 +121,30 @@ func TestLifeEndsSuspicion(t *testing.T) {
 func TestAlive(t *testing.T) {
 	c := newTalk(t)
 	bob := c.device("10.0.0.2:27475", false)
-	c.d.Alive(c.now, bob.id(), bob.instance, bob.addr, 1, true) // unknown
+	c.d.Alive(c.now, bob.key, bob.instance, bob.addr, 1, true) // unknown
 	bob.meets()
 	met := c.now
 	c.wait(time.Second)
 	old := bob.instance
 	old.Boot--
-	c.d.Alive(c.now, bob.id(), old, bob.addr, 1, true)
+	c.d.Alive(c.now, bob.key, old, bob.addr, 1, true)
 	if p := c.wantStatus(bob, Here); p.LastSeen != met {
 		t.Error("another instance is a sign of life")
 	}
 	elsewhere := c.device("10.0.0.9:27475", false)
-	c.d.Alive(c.now, bob.id(), bob.instance, elsewhere.addr, 1, false)
+	c.d.Alive(c.now, bob.key, bob.instance, elsewhere.addr, 1, false)
 	if p := c.wantStatus(bob, Here); p.LastSeen != c.now || p.Addr != bob.addr || p.LastUnicast != c.now {
 		t.Errorf("peer %+v", p)
 	}
 	// It puts suspicion off while the device talks, and revives nobody who is lost.
 	for range 8 {
 		c.wait(900 * time.Millisecond)
-		c.d.Alive(c.now, bob.id(), bob.instance, bob.addr, 1, true)
+		c.d.Alive(c.now, bob.key, bob.instance, bob.addr, 1, true)
 	}
 	c.wantEvents(bob)
 	c.wait(5 * time.Second)
 	c.wantStatus(bob, Lost)
-	c.d.Alive(c.now, bob.id(), bob.instance, bob.addr, 1, true)
+	c.d.Alive(c.now, bob.key, bob.instance, bob.addr, 1, true)
 	c.wantStatus(bob, Lost)
 }
 

@@ -136,8 +136,8 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 	case !sender.To.IsZero() && sender.To != e.cfg.Instance: // of a crowd's wants nearly all
 		return wire.DropNotForUs
 	}
-	id := sender.Key.ID()
-	p, known := e.discovery.Peer(id)
+	p, known := e.discovery.Sender(sender.Key, d.From)
+	id := p.ID
 	switch {
 	case !known || !p.Proven || !r.concerns(id):
 		return wire.DropStranger
@@ -155,7 +155,7 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 		return wire.DropBadSignature
 	}
 	e.mark(who, sender.Counter)
-	e.discovery.Alive(now.Mono, id, sender.Instance, d.From, d.Iface, d.Broadcast)
+	e.discovery.Alive(now.Mono, sender.Key, sender.Instance, d.From, d.Iface, d.Broadcast)
 	s := e.scopeOn(r, d.Iface)
 	if s == nil {
 		return wire.DropUnusedInterface

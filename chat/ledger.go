@@ -69,6 +69,13 @@ func (l *ledger) level(ls *levels, n numbered) level {
 	return lv
 }
 
+// full tells whether of what a device has of others' chains nothing is noted, nor can be: in a large crowd that is so of
+// most, and what they tell is not looked into.
+func (l *ledger) full(id identity.DeviceID) bool {
+	device, known := l.devices.find(id)
+	return l.others >= maxOtherLevels && (!known || l.devices.others[device] == 0)
+}
+
 // of are the levels of a chain, made if there are none.
 func (l *ledger) of(chain record.Chain, own bool) *levels {
 	ls := l.levels[chain]
@@ -92,7 +99,9 @@ func (l *ledger) put(ls *levels, id identity.DeviceID, lv level, unsaved bool) b
 			return false
 		}
 		*count++
-		ls.add(i, device)
+		if ls.add(i, device); !ls.own {
+			l.devices.others[device]++
+		}
 	}
 	l.heard(device, lv.run)
 	n := &ls.of[i]
@@ -238,6 +247,9 @@ func (r *Room) agreed(now time.Duration, from identity.DeviceID) {
 	}
 	r.ledger.agreed[from] = this
 	latest := r.recent[max(0, len(r.recent)-agreedFeeds):]
+	if r.ledger.full(from) {
+		latest = nil
+	}
 	for _, f := range slices.Backward(latest) {
 		if f.changed <= before.changes {
 			return // and so all that changed earlier: it was noted then
@@ -245,7 +257,7 @@ func (r *Room) agreed(now time.Duration, from identity.DeviceID) {
 		r.toldBy(now, from, f, f.wireClaim())
 	}
 	for _, f := range slices.Backward(r.mine) {
-		if f.changed > before.changes && f.changed < latest[0].changed {
+		if f.changed > before.changes && (len(latest) == 0 || f.changed < latest[0].changed) {
 			r.toldBy(now, from, f, f.wireClaim())
 		}
 	}
@@ -281,6 +293,9 @@ func (s span) contains(name record.ShortFeed) bool {
 // setLevel notes from where and how far a member that speaks now has a chain.
 func (r *Room) setLevel(now time.Duration, f *feed, id identity.DeviceID, low, high uint64) {
 	l, own := &r.ledger, f.author == r.self
+	if !own && l.full(id) {
+		return
+	}
 	was, known := l.get(f.levels, id)
 	if !known && (high == 0 || !own && l.others >= maxOtherLevels) {
 		return

@@ -106,6 +106,7 @@ type devices struct {
 	number map[identity.DeviceID]uint32
 	ids    []identity.DeviceID
 	runs   []identity.Instance // heard last, none yet
+	others []int32             // how many of the levels of others' chains are a device's
 	last   uint32              // the one that was asked for last: who says something says it of many chains
 }
 
@@ -126,7 +127,7 @@ func (d *devices) numberOf(id identity.DeviceID) uint32 {
 	if !known {
 		n = uint32(len(d.ids))
 		d.number[id] = n
-		d.ids, d.runs = append(d.ids, id), append(d.runs, identity.Instance{})
+		d.ids, d.runs, d.others = append(d.ids, id), append(d.runs, identity.Instance{}), append(d.others, 0)
 	}
 	return n
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"bytes"
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -249,7 +248,7 @@ func (c *checker) event(n *node, e engine.Event) {
 // ledger is what passed between a process and addresses that proved nothing to it, what it broadcast and what signed
 // datagrams it took.
 type ledger struct {
-	heardFrom, sentTo map[netip.AddrPort]int
+	heardFrom, sentTo tally
 	tokens            float64
 	at                time.Duration
 	saying            map[uint64]string // what the engine was told to say, by token
@@ -258,12 +257,28 @@ type ledger struct {
 
 func newLedger() ledger {
 	return ledger{
-		heardFrom: map[netip.AddrPort]int{}, sentTo: map[netip.AddrPort]int{}, saying: map[uint64]string{},
-		took: map[uint64]bool{},
+		saying: map[uint64]string{}, took: map[uint64]bool{},
 	}
 }
 
-func (l *ledger) heard(p *packet) { l.heardFrom[p.from] += len(p.data) }
+func (l *ledger) heard(p *packet) { l.heardFrom.add(p.source, len(p.data)) }
+
+// tally is bytes by the number of an address: see world.number.
+type tally []int
+
+func (t *tally) add(number, bytes int) {
+	if number >= len(*t) {
+		*t = append(*t, make([]int, number+1-len(*t))...)
+	}
+	(*t)[number] += bytes
+}
+
+func (t tally) of(number int) int {
+	if number < len(t) {
+		return t[number]
+	}
+	return 0
+}
 
 // What a process may broadcast in rooms, by the kind of its link: bytes a second and at once. Presence has bounds of
 // its own.
@@ -284,10 +299,10 @@ func (c *checker) send(n *node, s *engine.Send) {
 	switch {
 	case s.To.IsValid():
 		if _, proven := n.engine.PeerAt(s.To); !proven {
-			l.sentTo[s.To] += len(s.Data)
-			if l.sentTo[s.To] > l.heardFrom[s.To] {
-				c.w.violate("I9", "%v sends %v: %d bytes to %v, which proved nothing and sent %d",
-					n, s.Type, l.sentTo[s.To], s.To, l.heardFrom[s.To])
+			to := c.w.number(s.To)
+			l.sentTo.add(to, len(s.Data))
+			if sent, heard := l.sentTo.of(to), l.heardFrom.of(to); sent > heard {
+				c.w.violate("I9", "%v sends %v: %d bytes to %v, which proved nothing and sent %d", n, s.Type, sent, s.To, heard)
 			}
 		}
 	case !s.Type.Presence():

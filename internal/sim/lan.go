@@ -18,6 +18,7 @@ const port = 27475
 type packet struct {
 	data      []byte
 	from      netip.AddrPort
+	source    int // number of from
 	segment   *segment
 	broadcast bool
 	bySix     bool // by IPv6
@@ -113,6 +114,7 @@ func (w *world) carry(from *node, s *engine.Send) {
 	if p.bySix {
 		p.from = n.source6()
 	}
+	p.source = w.number(p.from)
 	if !p.broadcast {
 		w.count.Unicasts[s.Type]++
 		w.count.Air += airOf(len(s.Data), unicastRate)
@@ -227,7 +229,8 @@ func (w *world) inBurst(n *nic, at time.Duration) bool {
 
 func (w *world) damage(p *packet) *packet {
 	d := packet{
-		data: slices.Clone(p.data), from: p.from, segment: p.segment, broadcast: p.broadcast, bySix: p.bySix, damaged: true,
+		data: slices.Clone(p.data), from: p.from, source: p.source, segment: p.segment, broadcast: p.broadcast,
+		bySix: p.bySix, damaged: true,
 	}
 	d.data[w.rng.IntN(len(d.data))] ^= byte(1 + w.rng.IntN(255))
 	return &d

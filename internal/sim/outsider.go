@@ -113,6 +113,7 @@ func (o *outsider) noise(size int) []byte {
 func (o *outsider) send(from netip.AddrPort, data []byte) {
 	o.w.count.Hostile++
 	p := &packet{data: data, from: from, segment: o.segment, broadcast: o.rng.IntN(2) == 0, damaged: true}
+	p.source = o.w.number(from)
 	if len(o.segment.nics) == 0 {
 		return
 	}

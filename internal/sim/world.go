@@ -23,6 +23,7 @@ type world struct {
 	now        time.Duration
 	queue      queue
 	segments   []*segment
+	numbers    map[netip.AddrPort]int
 	nodes      []*node
 	signatures *signatures
 	check      *checker
@@ -98,6 +99,7 @@ func newWorld(opt Options) *world {
 	w := &world{
 		opt: opt, rng: rand.New(rand.NewChaCha8(seedOf(opt.Seed, "world"))),
 		signatures: &signatures{real: opt.Verify, known: map[signature]bool{}}, count: newCount(),
+		numbers:    map[netip.AddrPort]int{},
 	}
 	w.check = newChecker(w)
 	for i := range 2 {
@@ -166,6 +168,16 @@ const (
 	strangersFrom = 5
 	strangersEach = 5
 )
+
+// number is the number of an address: every receiver of a datagram counts by it.
+func (w *world) number(a netip.AddrPort) int {
+	n, known := w.numbers[a]
+	if !known {
+		n = len(w.numbers)
+		w.numbers[a] = n
+	}
+	return n
+}
 
 func (w *world) networkID() (id engine.NetworkID) {
 	binary.BigEndian.PutUint64(id[:], w.rng.Uint64())

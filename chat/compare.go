@@ -13,16 +13,15 @@ type span struct{ from, to [8]byte }
 
 var everything = span{to: [8]byte{255, 255, 255, 255, 255, 255, 255, 255}}
 
-// claimed is the feeds with a claim within s, in the order of their short names.
+// claimed is the feeds with a claim within s, in the order of their short names. Nobody writes to it.
 func (r *Room) claimed(s span) []*feed {
-	var feeds []*feed
-	for _, f := range r.recent {
-		if bytes.Compare(f.short[:], s.from[:]) >= 0 && bytes.Compare(f.short[:], s.to[:]) <= 0 {
-			feeds = append(feeds, f)
-		}
+	compare := func(f *feed, name [8]byte) int { return bytes.Compare(f.short[:], name[:]) }
+	from, _ := slices.BinarySearchFunc(r.named, s.from, compare)
+	to := len(r.named)
+	if s.to != everything.to {
+		to, _ = slices.BinarySearchFunc(r.named, after(s.to), compare)
 	}
-	slices.SortFunc(feeds, byName)
-	return feeds
+	return r.named[from:max(from, to):max(from, to)]
 }
 
 // fingerprint is the keyed hash of the claims of feeds, which are in order.
@@ -107,7 +106,7 @@ func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
 		}
 		r.listed(now.Mono, from, here, s.Claims)
 		lacking := func(f *feed) bool { return f.high <= theirs[f.short] }
-		more = append(more, slices.DeleteFunc(r.claimed(here), lacking)...)
+		more = append(more, slices.DeleteFunc(slices.Clone(r.claimed(here)), lacking)...)
 	}
 	r.compare(from, unequal...)
 	r.cfg.Rand.Shuffle(len(more), func(i, j int) { more[i], more[j] = more[j], more[i] })

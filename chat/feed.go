@@ -438,7 +438,8 @@ func (r *Room) Floors(now Now, floors []record.Floor) {
 
 // claim changes what is claimed of a feed and keeps sum and order of change in step.
 func (r *Room) claim(now Now, f *feed, change func()) {
-	if f.high != 0 {
+	claimed := f.high != 0
+	if claimed {
 		r.sum.remove(f)
 		r.recent = without(r.recent, f)
 		r.mine = without(r.mine, f)
@@ -446,6 +447,9 @@ func (r *Room) claim(now Now, f *feed, change func()) {
 	if change(); f.high != 0 {
 		r.sum.add(f)
 		r.enlist(f)
+	}
+	if claimed != (f.high != 0) {
+		r.name(f)
 	}
 	r.changedAt = now.Mono
 	r.trickle.changed(now.Mono, r.profile, r.cfg.Rand)
@@ -458,6 +462,16 @@ func (r *Room) enlist(f *feed) {
 	r.recent = append(r.recent, f)
 	if f.author == r.self {
 		r.mine = append(r.mine, f)
+	}
+}
+
+// name enters a feed among those with a claim, or takes it out.
+func (r *Room) name(f *feed) {
+	i, there := slices.BinarySearchFunc(r.named, f, byName)
+	if there {
+		r.named = slices.Delete(r.named, i, i+1)
+	} else {
+		r.named = slices.Insert(r.named, i, f)
 	}
 }
 

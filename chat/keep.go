@@ -41,6 +41,7 @@ func (r *Room) restore(now Now, kept *record.Kept) {
 	slices.SortStableFunc(claimed, func(a, b *feed) int { return int(min(max(heard[a]-heard[b], -1), 1)) })
 	for _, f := range claimed {
 		r.enlist(f)
+		r.name(f)
 		if f.author == r.self && f.id.Branch.IsZero() {
 			r.own = f // the last one heard of: the next one cites it
 		}

@@ -279,7 +279,7 @@ func (r *Room) listed(now time.Duration, from identity.DeviceID, s span, claims 
 			f.disclaim(from)
 		}
 	}
-	for _, f := range r.recent {
+	for _, f := range r.claimed(s) {
 		if lv, known := r.ledger.get(f.levels, from); known && lv.run != p.Instance && lacks(f) {
 			r.setLevel(now, f, from, 0, 0)
 		}

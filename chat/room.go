@@ -125,6 +125,7 @@ type Room struct {
 	sum       sum           // over the claims of all feeds
 	recent    []*feed       // feeds with a claim, the last changed last
 	mine      []*feed       // the own ones of them
+	named     []*feed       // all of them by short name
 	changes   uint64        // of claims, counted
 	changedAt time.Duration // when sum last changed
 	heldBytes int

@@ -11,8 +11,8 @@ BUGS = [
         "		e.out.Store = append(e.out.Store, store)\n",
         "		e.out.Store = append(e.out.Store, store)\n		s.chat.Stored(now, store.Batch, nil)\n"),
     bug("a gap is no gap", "chat/feed.go",
-        "!f.waits() && f.held[f.next] != nil {", "!f.waits() && len(f.held) > 0 {\n"
-        "		for f.held[f.next] == nil {\n			f.next++\n		}"),
+        "!f.waits() && f.held.at(f.next) != nil {", "!f.waits() && len(f.held) > 0 {\n"
+        "		for f.held.at(f.next) == nil {\n			f.next++\n		}"),
     bug("claims one more than there is", "chat/feed.go",
         "Low: f.low, High: f.high, Head", "Low: f.low, High: f.high + 1, Head"),
     bug("claims from the beginning", "chat/feed.go", "Low: f.low, High: f.high, Head", "Low: 1, High: f.high, Head"),

@@ -69,8 +69,8 @@ func (l *ledger) level(ls *levels, n numbered) level {
 	return lv
 }
 
-// full tells whether of what a device has of others' chains nothing is noted, nor can be: in a large crowd that is so of
-// most, and what they tell is not looked into.
+// full tells whether of what a device has of others' chains nothing is noted, nor can be: in a large crowd that is so
+// of most, and what they tell is not looked into.
 func (l *ledger) full(id identity.DeviceID) bool {
 	device, known := l.devices.find(id)
 	return l.others >= maxOtherLevels && (!known || l.devices.others[device] == 0)

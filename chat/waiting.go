@@ -7,8 +7,8 @@ import (
 	"bcast/internal/record"
 )
 
-// waiting are records of one feed that wait behind a gap, sorted by number. A slice, because of nearly all feeds none waits,
-// or one for a moment: of a thousand authors that said one record each nothing is left of it.
+// waiting are records of one feed that wait behind a gap, sorted by number. A slice, because of nearly all feeds none
+// waits, or one for a moment: of a thousand authors that said one record each nothing is left of it.
 type waiting []*record.Record
 
 // keptPlaces is of how many records the memory stays taken when none waits any more.

@@ -208,8 +208,8 @@ func (d *Discovery) hearBye(p *peer, m *heard) {
 	d.tell(Departed, p)
 }
 
-// sender is who signs with a key, and its id. Nearly all that is heard comes from where its sender was proven, and costs
-// no hash and no search.
+// sender is who signs with a key, and its id. Nearly all that is heard comes from where its sender was proven, and
+// costs no hash and no search.
 func (d *Discovery) sender(key identity.PublicKey, from netip.AddrPort) (*peer, identity.DeviceID) {
 	if p := d.byAddr[from]; p != nil && p.key == key {
 		return p, p.id

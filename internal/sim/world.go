@@ -99,7 +99,7 @@ func newWorld(opt Options) *world {
 	w := &world{
 		opt: opt, rng: rand.New(rand.NewChaCha8(seedOf(opt.Seed, "world"))),
 		signatures: &signatures{real: opt.Verify, known: map[signature]bool{}}, count: newCount(),
-		numbers:    map[netip.AddrPort]int{},
+		numbers: map[netip.AddrPort]int{},
 	}
 	w.check = newChecker(w)
 	for i := range 2 {

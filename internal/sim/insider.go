@@ -48,7 +48,7 @@ func (in *insider) subvert(out *engine.Output) {
 			}
 			in.counter = p.Counter + in.extra
 			p.Counter = in.counter
-			s.Data = wire.SealPresence(*p, in.n.key)
+			s.Data = wire.SealPresence(*p, in.n.signer())
 		case s.Type.Signed():
 			in.resign(s, lying)
 		}
@@ -83,7 +83,7 @@ func (in *insider) resign(s *engine.Send, lying bool) {
 	in.counter = signed.Sender.Counter + in.extra
 	signed.Sender.Counter = in.counter
 	outer := slices.Clone(s.Data[:seal.OuterSize])
-	s.Data = keys.Seal(outer, wire.AppendSigned(nil, frame, signed.Sender, in.n.key, keys.ID, outer), len(s.Data))
+	s.Data = keys.Seal(outer, wire.AppendSigned(nil, frame, signed.Sender, in.n.signer(), keys.ID, outer), len(s.Data))
 }
 
 // lie claims more or less than there is.
@@ -186,7 +186,7 @@ func (in *insider) say(out *engine.Output, h record.Header) *record.Record {
 		panic(err) // it is short
 	}
 	room := record.RoomID(in.n.w.check.tap.keys.ID)
-	rec := record.Sign(in.n.signer, room, []record.Draft{{Header: h, Body: body}})[0]
+	rec := record.Sign(in.n.signer(), room, []record.Draft{{Header: h, Body: body}})[0]
 	in.n.w.check.crafted[rec.ID] = rec
 	in.n.w.check.byID[rec.ID] = rec
 	nics := in.n.nics[0].segment.nics
@@ -227,7 +227,7 @@ func (in *insider) send(out *engine.Output, f wire.Frame, to netip.AddrPort) {
 		in.counter++
 		_, _, instance := in.n.engine.Own()
 		sender := wire.Sender{Key: in.n.key.Public(), Instance: instance, Counter: in.counter}
-		inner = wire.AppendSigned(nil, f, sender, in.n.signer, keys.ID, outer)
+		inner = wire.AppendSigned(nil, f, sender, in.n.signer(), keys.ID, outer)
 	}
 	out.Send = append(out.Send, engine.Send{
 		Data: keys.Seal(outer, inner, wire.MaxDatagram), To: to, Iface: in.n.nics[0].index, Type: f.Type(),

@@ -17,7 +17,6 @@ type node struct {
 	w        *world
 	index    int
 	key      *identity.Key
-	signer   identity.Signer // for key
 	nick     identity.Nick
 	insider  *insider // of a member with code of its own: nothing is asked of it
 	nics     []*nic
@@ -109,7 +108,7 @@ func (n *node) start() {
 	n.jobs, n.idle, n.view, n.ledger = nil, 0, view{}, newLedger()
 	secrets := rand.NewChaCha8(seedOf(n.w.rng.Uint64(), "secrets"))
 	cfg := engine.Config{
-		Key: n.key, Signer: n.signer, Instance: identity.Instance{Boot: n.boot, Nonce: n.w.rng.Uint64()}, Nick: n.nick,
+		Key: n.key, Signer: n.signer(), Instance: identity.Instance{Boot: n.boot, Nonce: n.w.rng.Uint64()}, Nick: n.nick,
 		RecvBuffer: n.buffer, UnicastPort: port, StreamPort: port, Random: secrets,
 		Timing: rand.New(rand.NewChaCha8(seedOf(n.w.rng.Uint64(), "timing"))), Verify: n.w.signatures.verify,
 		Share: n.w.check.shared,
@@ -206,6 +205,9 @@ func (n *node) take(e *event) {
 		n.arm()
 	}
 }
+
+// signer signs for the device's key, whatever machine has it.
+func (n *node) signer() identity.Signer { return n.w.signatures.signer(n.key) }
 
 // receive is what a reader and the loop do with a datagram.
 func (n *node) receive(e *event) {

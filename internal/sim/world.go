@@ -120,8 +120,7 @@ func (w *world) add(i int, keys *rand.ChaCha8) {
 	if err != nil {
 		panic(err) // ChaCha8 does not fail
 	}
-	n := &node{w: w, index: i, key: key, signer: w.signatures.signer(key), buffer: 65535}
-	n.nick = identity.Nick(fmt.Sprintf("n%d", i))
+	n := &node{w: w, index: i, key: key, nick: identity.Nick(fmt.Sprintf("n%d", i)), buffer: 65535}
 	n.disk = newDisk(w.rng.IntN(2) == 0)
 	n.rooms = []identity.RoomName{lobby}
 	if i >= w.opt.Nodes-w.opt.Small {

@@ -207,6 +207,14 @@ func (c *checker) reply(n *node, r engine.Reply) {
 	}
 }
 
+// wronged checks that a signature which is refused is one that was damaged on the way, or a lie: what an honest device
+// signs is right, whoever passes it on.
+func (c *checker) wronged(n *node, p *packet) {
+	if !p.damaged && !p.lied {
+		c.w.violate(string(wire.DropBadSignature), "%v refuses what %v sent", n, p.from)
+	}
+}
+
 // event checks what is shown (I2, I3, I4): each post as its author said it, once, and after those before it.
 func (c *checker) event(n *node, e engine.Event) {
 	var status []byte

@@ -23,6 +23,7 @@ type packet struct {
 	broadcast bool
 	bySix     bool // by IPv6
 	damaged   bool
+	lied      bool // of a member that lies
 
 	// What one receiver found out is found out for all: see node.open and signatures.verify.
 	opened   engine.Opened
@@ -110,6 +111,7 @@ func (w *world) carry(from *node, s *engine.Send) {
 	}
 	p := &packet{
 		data: s.Data, from: n.source(), segment: n.segment, broadcast: !s.To.IsValid(), bySix: s.Iface&six != 0,
+		lied: from.insider != nil,
 	}
 	if p.bySix {
 		p.from = n.source6()

@@ -229,8 +229,11 @@ func (n *node) receive(e *event) {
 	if drop == "" {
 		drop = n.engine.Receive(n.now(), opened)
 	}
-	if drop == "" {
+	switch drop {
+	case "":
 		n.w.check.once(n, p)
+	case wire.DropBadSignature:
+		n.w.check.wronged(n, p)
 	}
 	if t, _, _ := wire.Classify(d.Data); t.Presence() && drop != wire.DropNothingNew {
 		n.w.count.Presence++

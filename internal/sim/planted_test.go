@@ -85,6 +85,15 @@ var planted = []struct {
 			}
 		}
 	}},
+	{"presence is signed by another key", "bad_signature", func(n *node, out *engine.Output) {
+		for i, s := range out.Send {
+			if s.Type == wire.TypeBeat && n.index == 1 {
+				data := slices.Clone(s.Data)
+				copy(data[len(data)-identity.SignatureSize:], n.w.nodes[0].signer().Sign(nil))
+				out.Send[i].Data = data
+			}
+		}
+	}},
 	{"nothing of others is shown", "L1", func(n *node, out *engine.Output) {
 		out.Events = slices.DeleteFunc(out.Events, func(e engine.Event) bool { return n.index == 1 && isPost(e) })
 	}},

@@ -1,8 +1,6 @@
 package chat
 
 import (
-	"bytes"
-	"slices"
 	"time"
 
 	"bcast/identity"
@@ -84,9 +82,14 @@ func (r *Room) feedOf(id record.Chain) *feed {
 			r.short[short] = f
 		}
 	}
+	r.identify(f, id)
+	return f
+}
+
+// identify enters a feed by its full name.
+func (r *Room) identify(f *feed, id record.Chain) {
 	f.id, f.author, f.levels = id, id.Feed.Author.ID(), r.ledger.levels[id]
 	r.feeds[id] = f
-	return f
 }
 
 // feedNamed is the state of a feed of which only the short name is known, from a digest.
@@ -434,66 +437,4 @@ func (r *Room) Floors(now Now, floors []record.Floor) {
 			}
 		}
 	}
-}
-
-// claim changes what is claimed of a feed and keeps sum and order of change in step.
-func (r *Room) claim(now Now, f *feed, change func()) {
-	claimed := f.high != 0
-	if claimed {
-		r.sum.remove(f)
-		r.recent = without(r.recent, f)
-		r.mine = without(r.mine, f)
-	}
-	if change(); f.high != 0 {
-		r.sum.add(f)
-		r.enlist(f)
-	}
-	if claimed != (f.high != 0) {
-		r.name(f)
-	}
-	r.changedAt = now.Mono
-	r.trickle.changed(now.Mono, r.profile, r.cfg.Rand)
-}
-
-// enlist puts a feed behind all that changed before.
-func (r *Room) enlist(f *feed) {
-	r.changes++
-	f.changed = r.changes
-	r.recent = append(r.recent, f)
-	if f.author == r.self {
-		r.mine = append(r.mine, f)
-	}
-}
-
-// name enters a feed among those with a claim, or takes it out.
-func (r *Room) name(f *feed) {
-	i, there := slices.BinarySearchFunc(r.named, f, byName)
-	if there {
-		r.named = slices.Delete(r.named, i, i+1)
-	} else {
-		r.named = slices.Insert(r.named, i, f)
-	}
-}
-
-// without takes a feed out of a list, if it is there. What changed lately changes again: from the end it is near.
-func without(feeds []*feed, f *feed) []*feed {
-	for i, other := range slices.Backward(feeds) {
-		if other == f {
-			return slices.Delete(feeds, i, i+1)
-		}
-	}
-	return feeds
-}
-
-// wireClaim is a feed's claim as digests carry it.
-func (f *feed) wireClaim() wire.FeedClaim {
-	return wire.FeedClaim{Feed: f.short, Low: f.low, High: f.high, Head: [4]byte(f.head[:4])}
-}
-
-// byName orders feeds by their short names: an order that does not depend on a map.
-func byName(a, b *feed) int {
-	if c := bytes.Compare(a.short[:], b.short[:]); c != 0 {
-		return c
-	}
-	return a.id.Compare(b.id)
 }

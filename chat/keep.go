@@ -127,8 +127,8 @@ func (r *Room) renew(now time.Duration) {
 // newOwn makes room for our own feed, whoever filled the table.
 func (r *Room) newOwn(id record.Chain) *feed {
 	f := newFeed(id.Short())
-	f.id, f.author, f.levels = id, r.self, r.ledger.levels[id]
-	r.feeds[id], r.short[f.short] = f, f
+	r.identify(f, id)
+	r.short[f.short] = f
 	return f
 }
 

@@ -13,9 +13,9 @@ BUGS = [
     bug("a gap is no gap", "chat/feed.go",
         "!f.waits() && f.held.at(f.next) != nil {", "!f.waits() && len(f.held) > 0 {\n"
         "		for f.held.at(f.next) == nil {\n			f.next++\n		}"),
-    bug("claims one more than there is", "chat/feed.go",
+    bug("claims one more than there is", "chat/claim.go",
         "Low: f.low, High: f.high, Head", "Low: f.low, High: f.high + 1, Head"),
-    bug("claims from the beginning", "chat/feed.go", "Low: f.low, High: f.high, Head", "Low: 1, High: f.high, Head"),
+    bug("claims from the beginning", "chat/claim.go", "Low: f.low, High: f.high, Head", "Low: 1, High: f.high, Head"),
     bug("a failed store is taken for a good one", "internal/engine/engine.go",
         "		st.scope.chat.Refused(now, st.batch)\n", "		st.scope.chat.Stored(now, st.batch, nil)\n"),
     bug("what the store refused is not asked for again", "chat/keep.go",

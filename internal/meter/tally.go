@@ -11,8 +11,7 @@ const maxRuns = 64
 // Tally counts the probes that came. The zero Tally has seen none.
 type Tally struct {
 	runs        map[uint64]*run
-	lately      uint64 // the run of the last probe: mostly that of the next one, too
-	of          *run   // lately's; nil before the first
+	lately      *run // of the last probe: mostly that of the next one, too
 	delays      delays
 	received    int
 	duplicates  int
@@ -22,6 +21,7 @@ type Tally struct {
 
 // run is what came of the probes of one sender.
 type run struct {
+	id              uint64
 	count, received int
 	seen            []uint64 // a bit a probe
 }
@@ -47,8 +47,8 @@ func (t *Tally) Add(p Probe, size int, now time.Time) {
 
 // runOf is the run of a probe, begun if it is a new one; nil if that would be one too many.
 func (t *Tally) runOf(p Probe, now time.Time) *run {
-	if t.of != nil && t.lately == p.Run {
-		return t.of
+	if t.lately != nil && t.lately.id == p.Run {
+		return t.lately
 	}
 	r := t.runs[p.Run]
 	if r == nil {
@@ -58,10 +58,10 @@ func (t *Tally) runOf(p Probe, now time.Time) *run {
 		if t.runs == nil {
 			t.runs, t.first = map[uint64]*run{}, now
 		}
-		r = &run{count: p.Count, seen: make([]uint64, (p.Count+63)/64)}
+		r = &run{id: p.Run, count: p.Count, seen: make([]uint64, (p.Count+63)/64)}
 		t.runs[p.Run] = r
 	}
-	t.lately, t.of = p.Run, r
+	t.lately = r
 	return r
 }
 

@@ -64,13 +64,14 @@ func newSignatures(verify record.Verifier, right *Right) *signatures {
 
 // prove is an engine.Prover. What is known to be right passes whoever sends it.
 func (s *signatures) prove(from netip.AddrPort, key identity.PublicKey, message, sig []byte) wire.Drop {
-	if s.right.has(nameOf(key, message, sig)) {
+	name := nameOf(key, message, sig)
+	switch {
+	case s.right.has(name):
 		return ""
-	}
-	if !s.affords(from) {
+	case !s.affords(from):
 		return wire.DropBudget
-	}
-	if s.check(key, message, sig) {
+	case s.verify(key, message, sig):
+		s.right.add(name)
 		return ""
 	}
 	s.mu.Lock()

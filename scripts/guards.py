@@ -67,7 +67,7 @@ guard("02_Only_the_pinned_key_is_dialled", STREAM, KEY,
       "err == nil && key != peer", "err == nil && key != peer && false")
 guard("03_Garbage_takes_nothing", ENGINE, OPEN,
       "		if keys, owns := r.ring.Owns(d.Data); owns {", "		if keys := r.ring.Current(); len(d.Data) > seal.OuterSize {")
-off("03_Wrong_signatures_have_a_budget", "./internal/node", "internal/node/verify.go", "!s.affords(from)")
+off("03_Wrong_signatures_have_a_budget", "./internal/node", "internal/node/verify.go", "!s.affords(from)", case=True)
 guard("03_Cut_datagrams_are_shown_together", ENGINE, "internal/engine/cuts.go",
       "	i := c.find(cut.From)\n	if i < 0 && len", "	return cut, true\n	i := c.find(cut.From)\n	if i < 0 && len")
 guard("03_Half_open_connections_keep_nobody_out", STREAM, "internal/stream/accept.go",

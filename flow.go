@@ -17,9 +17,12 @@ import (
 const (
 	// flowWindow is how many bytes are said in a room ahead of the slowest member that is here: less than a room in
 	// memory keeps and than a socket queues, so that all can still be repaired. Receipts tell how far the members are:
-	// asked for every flowMarkEach.
-	flowWindow   = 5 << 20
-	flowMarkEach = 512 << 10
+	// asked for every flowMarkEach, in a room of more than nine every flowMarkShare for each member, so that a large
+	// room's receipts cost who speaks no more than a small one's, and four times in a window at least.
+	flowWindow    = 5 << 20
+	flowMarkEach  = 512 << 10
+	flowMarkShare = flowMarkEach / 9
+	flowMarkMost  = flowWindow / 4
 	// flowShed is how long one who speaks waits for those behind the window before going on without them.
 	flowShed = 2 * time.Second
 	// flowEarly is how many receipts are remembered of records that may yet turn out to be marked: said lately.
@@ -32,6 +35,7 @@ type flow struct {
 	mu     sync.Mutex
 	said   int64 // bytes
 	marked int64 // of them up to the last mark, 0: none was made
+	every  int64 // from a mark to the next
 	taken  int64 // of them known to be with all who are waited for
 	shed   int   // so many are not
 	marks  []flowMark
@@ -48,7 +52,7 @@ type flowMark struct {
 	at   int64
 }
 
-func newFlow() *flow { return &flow{wake: make(chan struct{})} }
+func newFlow() *flow { return &flow{every: flowMarkEach, wake: make(chan struct{})} }
 
 // hear takes it that so many have a record.
 func (f *flow) hear(rec record.ID, have int) {
@@ -71,6 +75,7 @@ func (f *flow) hear(rec record.ID, have int) {
 func (f *flow) mark(at int64, rec record.ID, here int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.every = min(max(flowMarkEach, int64(here)*flowMarkShare), flowMarkMost)
 	m := flowMark{rec: rec, here: here, at: at}
 	for _, told := range f.early {
 		if told.rec == rec {
@@ -137,7 +142,7 @@ func (f *flow) take(size int64) (wake <-chan struct{}, at int64, marking bool) {
 		return f.wake, 0, false
 	}
 	f.said += size
-	if marking = f.said-f.marked >= flowMarkEach; marking {
+	if marking = f.said-f.marked >= f.every; marking {
 		f.marked = f.said
 	}
 	return nil, f.said, marking

@@ -66,6 +66,24 @@ func TestFlowWaitsForTheSlowest(t *testing.T) {
 	})
 }
 
+// A large room is asked for receipts more seldom, and still several times in a window.
+func TestFlowAsksALargeRoomSeldom(t *testing.T) {
+	for _, c := range []struct{ here, marks int }{{1, 10}, {9, 10}, {15, 5}, {39, 4}, {10_000, 4}} {
+		f, marks := newFlow(), 0
+		f.mark(0, record.ID{}, c.here)
+		for n := 0; n < flowWindow; n += 32 << 10 {
+			if wake, _, marking := f.take(32 << 10); wake != nil {
+				t.Fatalf("%d here: waits after %d bytes", c.here, n)
+			} else if marking {
+				marks++
+			}
+		}
+		if marks != c.marks {
+			t.Errorf("%d here: asked %d times in a window, want %d", c.here, marks, c.marks)
+		}
+	}
+}
+
 func TestFlowEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlow()

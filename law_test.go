@@ -91,6 +91,7 @@ var doors = map[string][]string{
 	"github.com/miekg/dns":             {"internal/mdns"},
 	"golang.org/x/sys":                 {"internal/lan"},
 	"github.com/urfave/cli":            {"cmd/bcast"},
+	"github.com/xrash/smetrics":        {"cmd/bcast"},
 	"charm.land":                       {"internal/tui"},
 	"github.com/charmbracelet/x/ansi":  {"internal/tui"},
 	"golang.org/x/text":                {"identity", "internal/files", "cmd/bcast"},

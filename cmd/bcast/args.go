@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
 
 	"bcast/internal/control"
 )
@@ -83,7 +86,7 @@ func (l *line) argument(word string) error {
 	case l.command != "":
 		l.args = append(l.args, word)
 	case l.commands[word] == nil:
-		return usageError(fmt.Sprintf("unknown command %q", word), "all commands: bcast --help")
+		return unknownCommand(word, maps.Keys(l.commands))
 	default:
 		l.command = word
 	}
@@ -105,7 +108,8 @@ func (l *line) flag(word string, rest []string) ([]string, error) {
 	}
 	if !known {
 		return nil, usageError(fmt.Sprintf("unknown flag %s", word),
-			fmt.Sprintf("use -- before words that begin with a dash; flags: bcast %s --help", l.command))
+			meant("--", name, maps.Keys(l.commands[l.command]))+
+				fmt.Sprintf("use -- before words that begin with a dash; flags: bcast %s --help", l.command))
 	}
 	if takesValue && !joined {
 		if len(rest) == 0 || rest[0] == "--" {
@@ -118,6 +122,27 @@ func (l *line) flag(word string, rest []string) ([]string, error) {
 	}
 	*group = append(*group, word)
 	return rest, nil
+}
+
+func unknownCommand(word string, known iter.Seq[string]) error {
+	return usageError(fmt.Sprintf("unknown command %q", word), meant("", word, known)+"all commands: bcast --help")
+}
+
+// meant asks whether a misspelt word was to be one of those known: the nearest, if one letter more, less or other makes
+// it, or two behind the first, as for two that changed places.
+func meant(dashes, word string, known iter.Seq[string]) string {
+	var nearest string
+	least := 3
+	for _, name := range slices.Sorted(known) {
+		changes := smetrics.WagnerFischer(word, name, 1, 1, 1)
+		if len(name) > 2 && changes < least && (changes == 1 || strings.HasPrefix(word, name[:1])) {
+			nearest, least = name, changes
+		}
+	}
+	if nearest == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %s%s? ", dashes, nearest)
 }
 
 func usageError(message, hint string) error {

@@ -57,11 +57,15 @@ func split(words string) []string {
 
 func TestArrangeRefuses(t *testing.T) {
 	for _, test := range []struct{ in, message, hint string }{
-		{"sya|lobby", `unknown command "sya"`, "bcast --help"},
+		{"sya|lobby", `unknown command "sya"`, "did you mean say? all commands: bcast --help"},
+		{"stats", `unknown command "stats"`, "did you mean status? "},
+		{"sayy", `unknown command "sayy"`, "did you mean say? "},
+		{"elp", `unknown command "elp"`, "did you mean help? "},
+		{"hay", `unknown command "hay"`, "did you mean say? "},
 		{"--|-x", `unknown command "-x"`, "bcast --help"},
 		{"--wait|all|say", "unknown flag --wait before the command", "after its name"},
 		{"say|lobby|-5|degrees", "unknown flag -5", "use --"},
-		{"say|lobby|--wiat|all", "unknown flag --wiat", "use --"},
+		{"say|lobby|--wiat|all", "unknown flag --wiat", "did you mean --wait? use --"},
 		{"status|--wait|3s", "unknown flag --wait", "bcast status --help"},
 		{"say|lobby|--wait", "flag --wait needs a value", ""},
 		{"say|lobby|--wait|--|x", "flag --wait needs a value", ""},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -33,7 +34,7 @@ func (a *app) helpOf(c *cli.Context, name string) error {
 	command := c.App.Command(name)
 	switch {
 	case name != "" && command == nil:
-		return usageError(fmt.Sprintf("unknown command %q", name), "all commands: bcast --help")
+		return unknownCommand(name, maps.Keys(tablesOf(c.App.Commands)))
 	case a.asJSON && command != nil:
 		return a.printer(c).object(commandNoun(command))
 	case a.asJSON:

@@ -198,8 +198,17 @@ func TestAGuestReadsOnWhenMuchWasSaid(t *testing.T) {
 		if err != nil || len(posts) < 100 || posts[len(posts)-1].ID != last || len(posts) > 300 {
 			p.Errorf("the guest reads %d posts, %v: want the last of what its device keeps", len(posts), err)
 		}
-		if events := p.events(anna); !strings.Contains(events, "the last") || strings.Contains(events, "OLD") {
-			p.Errorf("the guest is told %d bytes, not the last", len(events))
+		told := false
+		p.hears(anna, func(e control.Event) {
+			if e.Post != nil {
+				told = told || e.Post.ID == last
+			}
+			if strings.Contains(fmt.Sprintf("%+v %+v", e, e.Post), "OLD") {
+				p.Errorf("the guest is told %+v", e)
+			}
+		})
+		if !told {
+			p.Error("the guest is not told the last")
 		}
 	})
 }

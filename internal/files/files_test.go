@@ -127,7 +127,7 @@ func TestTrees(t *testing.T) {
 
 // What a broken link, or a process that was killed, left is gone on with: little is carried twice.
 func TestResume(t *testing.T) {
-	content := dice(40 * unit)
+	content := dice(16 * unit)
 	for name, carry := range map[string]func(*desk, Options) error{
 		"get": func(d *desk, o Options) error { return d.fetch("big", o) },
 		"put": func(d *desk, o Options) error { return d.Send(t.Context(), d.out, "big", "docs", "sent", o) },
@@ -137,7 +137,7 @@ func TestResume(t *testing.T) {
 		if name == "put" {
 			writeAt(t, filepath.Join(d.at, "big"), content)
 		}
-		d.wire.breakAfter(20*unit + 1000)
+		d.wire.breakAfter(8*unit + 1000)
 		carried := int64(0)
 		count := func(n int64, before bool) {
 			if !before {
@@ -145,7 +145,7 @@ func TestResume(t *testing.T) {
 			}
 		}
 		wantCode(t, name, carry(d, Options{Progress: count}), CodeBroken)
-		if carried < 15*unit {
+		if carried < 4*unit {
 			t.Errorf("%s broke after %d bytes", name, carried)
 		}
 		for _, dir := range []string{d.at, d.docs} {
@@ -159,7 +159,7 @@ func TestResume(t *testing.T) {
 		if err := carry(d, Options{Progress: count}); err != nil {
 			t.Errorf("%s again: %v", name, err)
 		}
-		if over := carried - int64(len(content)); over < 0 || over > 4*unit {
+		if over := carried - int64(len(content)); over < 0 || over > 2*unit {
 			t.Errorf("%s: %d bytes more than the file has were carried", name, over)
 		}
 		has(t, d.at, "big", content)
@@ -173,15 +173,15 @@ func TestResume(t *testing.T) {
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // so that its patience takes no time
 		d := newDesk(t)
-		content := dice(30 * unit)
+		content := dice(12 * unit)
 		d.write("big", content)
-		d.wire.breakAfter(10 * unit)
+		d.wire.breakAfter(4 * unit)
 		told, breaks := int64(0), 0
 		carry := d.Remote.Do
 		d.Remote.Do = func(r *http.Request) (*http.Response, error) {
 			if d.wire.isBroken() {
 				if breaks++; breaks < 3 {
-					d.wire.breakAfter(10 * unit)
+					d.wire.breakAfter(4 * unit)
 				} else {
 					d.wire.breakAfter(0)
 				}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -206,12 +205,16 @@ func names(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// dice are n bytes that are the same each time.
+// dice are n bytes that are the same each time, and are to stay so.
 func dice(n int) []byte {
-	b := make([]byte, n)
-	io.ReadFull(rand.NewChaCha8([32]byte{1}), b)
-	return b
+	if n > len(thrown) {
+		thrown = make([]byte, n)
+		rand.NewChaCha8([32]byte{1}).Read(thrown)
+	}
+	return thrown[:n:n]
 }
+
+var thrown []byte
 
 func wantCode(t *testing.T, what string, err error, want Code) {
 	t.Helper()

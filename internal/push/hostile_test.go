@@ -96,7 +96,7 @@ func TestADV_push_A_need_is_its_receivers(t *testing.T) {
 
 // A kilobyte asks for megabytes; who asks all the time gets no more than its share.
 func TestADV_push_Help_is_bounded(t *testing.T) {
-	n := newNet(t, 40*StripeSize, 0, 0)
+	n := newNetOf(t, blank(40*StripeSize), 0, 0)
 	need := Need{Key: testKey(t, 1).Public(), Ask: true, Loss: math.MaxUint16}
 	for i := range maxWanted {
 		need.Wanted = append(need.Wanted, want{stripe: i + 1})
@@ -116,7 +116,7 @@ func TestADV_push_Help_is_bounded(t *testing.T) {
 // Receivers that lie about what they lack, and shards of stripes that are not there, take bounded memory.
 func TestADV_push_What_waits_is_bounded(t *testing.T) {
 	const stripes = 2 * maxHeld
-	n := newNet(t, stripes*StripeSize, 1, 0)
+	n := newNetOf(t, blank(stripes*StripeSize), 1, 0)
 	p := n.places[0]
 	for stripe := range stripes {
 		if stripe < n.file.cut.list {

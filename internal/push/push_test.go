@@ -29,6 +29,12 @@ func newFile(seed uint64, size int) *file {
 	return f
 }
 
+// blank is a file that nobody is to get: of zeros, whose hashes are not made.
+func blank(size int) *file {
+	cut := NewCut(int64(size))
+	return &file{cut: cut, bytes: make([]byte, size), hashes: make([]byte, cut.blocks*hashSize)}
+}
+
 func (f *file) block(i int) []byte {
 	return f.bytes[i*StripeSize : min((i+1)*StripeSize, len(f.bytes))]
 }
@@ -133,7 +139,11 @@ func testRing(t testing.TB) *seal.Ring {
 }
 
 func newNet(t *testing.T, size, receivers int, rate int) *net {
-	n := &net{t: t, file: newFile(1, size), keys: testRing(t).Push([seal.PostIDSize]byte{7})[0], key: testKey(t, 0), random: mathrand.New(mathrand.NewPCG(1, 2))}
+	return newNetOf(t, newFile(1, size), receivers, rate)
+}
+
+func newNetOf(t *testing.T, f *file, receivers int, rate int) *net {
+	n := &net{t: t, file: f, keys: testRing(t).Push([seal.PostIDSize]byte{7})[0], key: testKey(t, 0), random: mathrand.New(mathrand.NewPCG(1, 2))}
 	n.sender = NewSender(0, n.config(n.key), n.file, rate)
 	n.sender.Begin()
 	n.holder = NewHolder(n.file.cut, n.keys, n.file)
@@ -168,8 +178,7 @@ func (n *net) broadcast(datagram []byte) {
 		if !n.there(p) || n.random.Float64() < p.loss {
 			continue
 		}
-		d := bytes.Clone(datagram)
-		n.later(func() { n.arrive(p, d) })
+		n.later(func() { n.arrive(p, datagram) })
 	}
 }
 
@@ -178,6 +187,7 @@ func (n *net) arrive(p *place, d []byte) {
 		return
 	}
 	if n.lie != nil && kind(d) == typeShard {
+		d = bytes.Clone(d) // others hear the truth
 		n.lie(d)
 	}
 	err := p.Take(n.now, d)
@@ -311,13 +321,14 @@ func TestPush(t *testing.T) {
 
 // One shard of parity serves each receiver for another loss: at 5 % of nine a file takes a seventh more, not half.
 func TestWhatIsLostIsSentOnceForAll(t *testing.T) {
-	n := newNet(t, 12*StripeSize, 9, 0)
+	n := newNet(t, 8*StripeSize, 9, 0)
 	for _, p := range n.places {
 		p.loss = 0.05
 	}
 	n.run(20 * time.Second)
-	if wire := n.check(); wire < 1.05 || wire > 1.15 {
-		t.Errorf("%.3f times on the wire", wire)
+	wire := n.check()
+	if t.Logf("%.3f times on the wire", wire); wire < 1.05 || wire > 1.15 {
+		t.Error("want a seventh more, at most")
 	}
 	if n.unicast > 0 {
 		t.Errorf("%d bytes by unicast", n.unicast)
@@ -326,7 +337,7 @@ func TestWhatIsLostIsSentOnceForAll(t *testing.T) {
 
 // Who loses nearly half, is killed and comes again, or comes late gets all, and holds up nobody.
 func TestOthersAreNotHeldUp(t *testing.T) {
-	const size, rate = 12 * StripeSize, 32 << 20
+	const size, rate = 8 * StripeSize, 32 << 20
 	n := newNet(t, size, 5, rate)
 	n.run(20 * time.Second)
 	alone := n.now

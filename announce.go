@@ -10,12 +10,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"bcast/internal/announce"
 	"bcast/internal/control"
 	"bcast/internal/engine"
 	"bcast/internal/mdns"
-	"bcast/internal/survey"
 	"bcast/internal/wire"
+	"bcast/internal/zeroconf"
 )
 
 // Service is something that this host, or another, offers: Name for people, at most 63 bytes, Type such as _http._tcp,
@@ -94,23 +93,23 @@ func (n *Node) Announce(ctx context.Context, s Service) iter.Seq2[Announced, err
 // foreign are the protocols beside presence by which a service is announced.
 func (n *Node) foreign() (by []string) {
 	if n.cfg.MDNS != MDNSOff {
-		by = append(by, announce.MDNS)
+		by = append(by, zeroconf.MDNS)
 	}
 	if n.cfg.SSDP != SSDPOff {
-		by = append(by, announce.SSDP)
+		by = append(by, zeroconf.SSDP)
 	}
 	return by
 }
 
 // silent are those that are left out.
 func (n *Node) silent() []string {
-	return slices.DeleteFunc([]string{announce.MDNS, announce.SSDP}, func(by string) bool {
+	return slices.DeleteFunc([]string{zeroconf.MDNS, zeroconf.SSDP}, func(by string) bool {
 		return slices.Contains(n.foreign(), by)
 	})
 }
 
 // spelled are protocols as people write them.
-var spelled = map[string]string{announce.MDNS: "mDNS", announce.SSDP: "SSDP"}
+var spelled = map[string]string{zeroconf.MDNS: "mDNS", zeroconf.SSDP: "SSDP"}
 
 // follow yields each name that a service comes to have, until something ends it.
 func (n *Node) follow(ctx context.Context, o *offer, service Announced, yield func(Announced, error) bool) {
@@ -119,7 +118,7 @@ func (n *Node) follow(ctx context.Context, o *offer, service Announced, yield fu
 	for {
 		var changed <-chan struct{}
 		if a := n.offering.foreign.Load(); a != nil {
-			var states []announce.State
+			var states []zeroconf.State
 			states, changed = a.States(o.id)
 			for _, state := range states {
 				told := service
@@ -151,7 +150,7 @@ func (n *Node) follow(ctx context.Context, o *offer, service Announced, yield fu
 
 // offering is what a Node makes known.
 type offering struct {
-	foreign atomic.Pointer[announce.Announcer] // nil while nothing is told by mDNS or SSDP
+	foreign atomic.Pointer[zeroconf.Announcer] // nil while nothing is told by mDNS or SSDP
 
 	mu     sync.Mutex // guards all below, and that foreign changes
 	offers []*offer
@@ -206,7 +205,7 @@ func (f *offering) withdraw(ctx context.Context, n *Node, o *offer) {
 func (f *offering) rename(ctx context.Context, n *Node, o *offer, told Announced) (by Announced, news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if told.By != announce.MDNS || told.Problem != "" || told.Name == o.Name {
+	if told.By != zeroconf.MDNS || told.Problem != "" || told.Name == o.Name {
 		return by, false
 	}
 	o.Name = told.Name
@@ -235,13 +234,15 @@ func (f *offering) present(ctx context.Context, n *Node) error {
 }
 
 // announcer is the one that there is, or a new one.
-func (f *offering) announcer(n *Node) *announce.Announcer {
+func (f *offering) announcer(n *Node) *zeroconf.Announcer {
 	if a := f.foreign.Load(); a != nil {
 		return a
 	}
 	var seed [32]byte
 	rand.Read(seed[:])
-	a := announce.Start(announce.Config{Segments: n.segments, Host: n.hostName(), Device: n.key.ID().String(), Seed: seed})
+	a := zeroconf.StartAnnouncer(zeroconf.AnnouncerConfig{
+		Segments: n.segments, Host: n.hostName(), Device: n.key.ID().String(), Seed: seed,
+	})
 	f.foreign.Store(a)
 	return a
 }
@@ -262,7 +263,7 @@ func (n *Node) announceSelf(nick string) {
 		a.Withdraw(f.self)
 	}
 	f.self, f.nick = a.Offer(mdns.Service{Name: nick, Type: selfType, Port: n.lan.UnicastPort(),
-		Text: []string{"id=" + n.key.ID().String()}}, announce.MDNS), nick
+		Text: []string{"id=" + n.key.ID().String()}}, zeroconf.MDNS), nick
 }
 
 // end says goodbye for all that is told by mDNS and SSDP.
@@ -283,11 +284,11 @@ func (f *offering) look() {
 }
 
 // segments are the interfaces that this Node uses, for multicast.
-func (n *Node) segments() ([]survey.Segment, error) {
+func (n *Node) segments() ([]zeroconf.Segment, error) {
 	if host := n.virtual(); host != nil {
 		return host.Segments()
 	}
-	all, err := survey.Segments()
+	all, err := zeroconf.Segments()
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +296,7 @@ func (n *Node) segments() ([]survey.Segment, error) {
 	for _, i := range n.lan.Interfaces() {
 		used[i.Name] = i.Used
 	}
-	return slices.DeleteFunc(all, func(s survey.Segment) bool { return !used[s.Name()] }), nil
+	return slices.DeleteFunc(all, func(s zeroconf.Segment) bool { return !used[s.Name()] }), nil
 }
 
 // hostName is what the host is called.

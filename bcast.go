@@ -73,7 +73,7 @@ import (
 	"bcast/internal/lan"
 	"bcast/internal/node"
 	"bcast/internal/stream"
-	"bcast/internal/survey"
+	"bcast/internal/zeroconf"
 )
 
 // DefaultPort is the shared port of all bcast devices; FirstUnicastPort to LastUnicastPort are those of their own. One
@@ -125,8 +125,8 @@ type Config struct {
 	// Logger takes the state changes a person operating the node must know; nil discards them.
 	Logger *slog.Logger
 
-	lan    *LAN        // see OnLAN
-	subnet survey.Host // what Watch and Browse look at: see OnHost; nil: this host's networks
+	lan    *LAN          // see OnLAN
+	subnet zeroconf.Host // what Watch and Browse look at: see OnHost; nil: this host's networks
 }
 
 // Node is one participant. Its methods may be called from many goroutines.

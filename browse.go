@@ -10,7 +10,7 @@ import (
 	"bcast/internal/control"
 	"bcast/internal/mdns"
 	"bcast/internal/roster"
-	"bcast/internal/survey"
+	"bcast/internal/zeroconf"
 )
 
 // Evidence is one protocol's word of a [Device]: all of it is claimed by whoever is on the link.
@@ -56,14 +56,14 @@ type Participant interface {
 type Browser struct {
 	with   Participant
 	guest  *Node // nil: it is somebody else's
-	survey *survey.Survey
+	survey *zeroconf.Survey
 }
 
 // Browse begins to look. It returns at once: what there is comes within a second or two, most of it in the first tenth.
 // ctx bounds all of it, and Close ends it. What one device, one protocol and all together may tell is bounded; what is
 // beyond that is counted in Refused. Errors are of CodeInvalid, and those of [Start].
 func Browse(ctx context.Context, b Browsing, options ...Option) (*Browser, error) {
-	cfg := survey.Config{Types: b.Types, Probe: b.Probe}
+	cfg := zeroconf.SurveyConfig{Types: b.Types, Probe: b.Probe}
 	for _, kind := range b.Types {
 		if err := mdns.CheckType(kind); err != nil {
 			return nil, invalid(err, "e.g. _http._tcp")
@@ -85,7 +85,7 @@ func Browse(ctx context.Context, b Browsing, options ...Option) (*Browser, error
 		browser.guest, browser.with = guest, guest
 	}
 	cfg.Host = hostOf(browser.with, options)
-	found, err := survey.Start(ctx, cfg)
+	found, err := zeroconf.StartSurvey(ctx, cfg)
 	if err != nil {
 		browser.Close()
 		return nil, control.NewError(control.CodeNoNetwork, err, err.Error(), "")
@@ -95,7 +95,7 @@ func Browse(ctx context.Context, b Browsing, options ...Option) (*Browser, error
 }
 
 // hostOf is where to look: what an option says, the LAN of a Node in memory, or this host, which is nil.
-func hostOf(with Participant, options []Option) survey.Host {
+func hostOf(with Participant, options []Option) zeroconf.Host {
 	var cfg Config
 	for _, o := range options {
 		o.configure(&cfg)

@@ -1,6 +1,6 @@
 package bcast
 
-import "bcast/internal/survey"
+import "bcast/internal/zeroconf"
 
 // Option says something of how a Node takes part. A [Config] is one, which says everything but the network; where two
 // say something of the same thing, the later one counts.
@@ -25,7 +25,7 @@ func (cfg Config) configure(all *Config) {
 func Ephemeral() Option { return option(func(cfg *Config) { cfg.Home = "" }) }
 
 // OnHost looks, with [Browse], where a host of this module's own tests is.
-func OnHost(host survey.Host) Option { return option(func(cfg *Config) { cfg.subnet = host }) }
+func OnHost(host zeroconf.Host) Option { return option(func(cfg *Config) { cfg.subnet = host }) }
 
 // OnLAN takes part in a network in memory, instead of those of this host.
 func OnLAN(lan *LAN) Option { return option(func(cfg *Config) { cfg.lan = lan }) }

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 
 	"bcast/internal/roster"
-	"bcast/internal/survey"
 	"bcast/internal/virtual"
+	"bcast/internal/zeroconf"
 )
 
 // virtualHost is a host of a LAN in memory, with its one segment.
@@ -29,43 +29,43 @@ func (h *virtualHost) name() string {
 	return fmt.Sprintf("host-%d", int(addr[2])<<8|int(addr[3]))
 }
 
-// Segments implements survey.Host.
-func (h *virtualHost) Segments() ([]survey.Segment, error) { return []survey.Segment{h}, nil }
+// Segments implements zeroconf.Host.
+func (h *virtualHost) Segments() ([]zeroconf.Segment, error) { return []zeroconf.Segment{h}, nil }
 
-// Neighbours implements survey.Host: nobody keeps a table.
+// Neighbours implements zeroconf.Host: nobody keeps a table.
 func (h *virtualHost) Neighbours() ([]roster.Sighting, error) { return nil, nil }
 
-// Fetch implements survey.Host.
+// Fetch implements zeroconf.Host.
 func (h *virtualHost) Fetch(ctx context.Context, from netip.Addr, url, post string, limit int) ([]byte, error) {
-	return survey.Fetch(ctx, h.link.Dial, from, url, post, limit)
+	return zeroconf.Fetch(ctx, h.link.Dial, from, url, post, limit)
 }
 
-// Seed implements survey.Host.
+// Seed implements zeroconf.Host.
 func (h *virtualHost) Seed() (seed [32]byte) {
 	rand.Read(seed[:])
 	return seed
 }
 
-// Name implements survey.Segment.
+// Name implements zeroconf.Segment.
 func (h *virtualHost) Name() string { return h.link.Interfaces()[0].Name }
 
-// Addrs implements survey.Segment.
+// Addrs implements zeroconf.Segment.
 func (h *virtualHost) Addrs() []netip.Addr {
 	return []netip.Addr{h.link.Interfaces()[0].Addrs[0].Addr()}
 }
 
-// Subnets implements survey.Segment.
+// Subnets implements zeroconf.Segment.
 func (h *virtualHost) Subnets() []netip.Prefix { return h.link.Interfaces()[0].Addrs }
 
-// Has implements survey.Segment.
+// Has implements zeroconf.Segment.
 func (h *virtualHost) Has(like netip.Addr) bool { return like.Is4() }
 
-// Open implements survey.Segment.
-func (h *virtualHost) Open(group netip.AddrPort, join bool, hops int) (survey.Link, error) {
+// Open implements zeroconf.Segment.
+func (h *virtualHost) Open(group netip.AddrPort, join bool, hops int) (zeroconf.Link, error) {
 	return h.link.OpenGroup(group, join, hops)
 }
 
-// Listen implements survey.Segment, by a link beside that hears no broadcast.
+// Listen implements zeroconf.Segment, by a link beside that hears no broadcast.
 func (h *virtualHost) Listen(netip.Addr) (net.Listener, error) {
 	return h.link.Beside(0, 0).StreamListener(), nil
 }

@@ -8,13 +8,13 @@ import (
 
 	"bcast/internal/control"
 	"bcast/internal/roster"
-	"bcast/internal/survey"
+	"bcast/internal/zeroconf"
 )
 
 // watch is the watcher of the subnet, if there is one.
 type watch struct {
 	mu      sync.Mutex
-	watcher *survey.Watcher
+	watcher *zeroconf.Watcher
 	closed  bool
 }
 
@@ -30,8 +30,8 @@ func (n *Node) Watch(context.Context) error {
 	if n.cfg.lan != nil && n.cfg.subnet == nil {
 		return control.NewError(control.CodeUnsupported, nil, "on a LAN in memory there are bcast devices alone", "see Peers")
 	}
-	watcher, err := survey.Watch(context.Background(), survey.Watching{
-		Config: survey.Config{Host: n.cfg.subnet}, Before: n.devicesBefore(), Log: n.cfg.Logger,
+	watcher, err := zeroconf.Watch(context.Background(), zeroconf.Watching{
+		SurveyConfig: zeroconf.SurveyConfig{Host: n.cfg.subnet}, Before: n.devicesBefore(), Log: n.cfg.Logger,
 		Peers: func(ctx context.Context) ([]roster.Sighting, error) {
 			peers, err := n.Peers(ctx)
 			return sightingsOf(peers), err

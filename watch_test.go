@@ -10,13 +10,13 @@ import (
 
 	"bcast/internal/control"
 	"bcast/internal/roster"
-	"bcast/internal/survey"
+	"bcast/internal/zeroconf"
 )
 
 // neighbourhood is a host that nobody speaks a foreign protocol to, and that has neighbours.
 type neighbourhood []roster.Sighting
 
-func (n neighbourhood) Segments() ([]survey.Segment, error)    { return nil, nil }
+func (n neighbourhood) Segments() ([]zeroconf.Segment, error)  { return nil, nil }
 func (n neighbourhood) Neighbours() ([]roster.Sighting, error) { return n, nil }
 func (n neighbourhood) Seed() [32]byte                         { return [32]byte{} }
 func (n neighbourhood) Fetch(context.Context, netip.Addr, string, string, int) ([]byte, error) {

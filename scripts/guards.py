@@ -248,7 +248,7 @@ guard("17_No_metadata_but_at_the_address_that_told", "./internal/wsd", DOCUMENT,
       'return err == nil && addr.Unmap().WithZone("") == from.Unmap().WithZone("")', "_ = addr\n	return err == nil")
 guard("ssdp_A_flood_leaves_room_for_others", "./internal/ssdp", "internal/ssdp/ssdp.go",
       " || s.sources[at.from] >= mostPerSource", "")
-ADVERTISE, UPNP = "internal/ssdp/advertise.go", "internal/announce/upnp.go"
+ADVERTISE, UPNP = "internal/ssdp/advertise.go", "internal/zeroconf/upnp.go"
 guard("16_No_search_is_outweighed", "./internal/ssdp", ADVERTISE,
       "		if size <= len(datagram) {", "		if true {")
 guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
@@ -257,19 +257,19 @@ guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
       "		if !a.group.Take(now) {", "		if a.group.Take(now); false {")
 guard("ssdp_Searches_make_nobody_loud", "./internal/ssdp", ADVERTISE,
       "		if a.single.Take(now) {", "		if a.single.Take(now) || true {")
-guard("14_Off_link_reads_no_description", "./internal/announce", UPNP,
+guard("14_Off_link_reads_no_description", "./internal/zeroconf", UPNP,
       "n.subnet.Contains(from.Addr().Unmap())", "from.IsValid()")
-off("21_Who_reads_no_description_is_not_waited_for", "./internal/announce", "internal/fair/fair.go", "f.open[from] >= f.each")
-guard("21_Who_reads_no_description_is_not_waited_for", "./internal/announce", UPNP, "ReadTimeout: readWithin, ", "")
+off("21_Who_reads_no_description_is_not_waited_for", "./internal/zeroconf", "internal/fair/fair.go", "f.open[from] >= f.each")
+guard("21_Who_reads_no_description_is_not_waited_for", "./internal/zeroconf", UPNP, "ReadTimeout: readWithin, ", "")
 guard("wsd_A_flood_leaves_room_for_others", "./internal/wsd", "internal/wsd/wsd.go",
       " || p.sources[from] >= mostPerSource", "")
 guard("xml_A_description_is_no_bomb", "./internal/ssdp", DOCUMENT,
       'bytes.Contains(text, []byte("<!DOCTYPE")) ||', "")
 guard("xml_A_message_is_no_bomb", "./internal/wsd", DOCUMENT,
       'bytes.Contains(text, []byte("<!DOCTYPE")) ||', "")
-guard("fetch_A_document_has_limits", "./internal/survey", "internal/survey/host.go",
+guard("fetch_A_document_has_limits", "./internal/zeroconf", "internal/zeroconf/host.go",
       "		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },\n", "")
-guard("fetch_A_document_has_limits", "./internal/survey", "internal/survey/host.go",
+guard("fetch_A_document_has_limits", "./internal/zeroconf", "internal/zeroconf/host.go",
       "io.LimitReader(response.Body, int64(limit)+1)", "response.Body", "err == nil && len(text) > limit",
       "err == nil && len(text) > 10*limit*limit")
 guard("replay_A_recording_changes_nothing", ENGINE, "discovery/receive.go",

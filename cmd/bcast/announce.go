@@ -7,9 +7,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"bcast/internal/announce"
 	"bcast/internal/control"
 	"bcast/internal/show"
+	"bcast/internal/zeroconf"
 )
 
 func (a *app) announceCommand() *cli.Command {
@@ -19,7 +19,7 @@ func (a *app) announceCommand() *cli.Command {
 		ArgsUsage: "NAME",
 		Description: example("By bcast's presence, by mDNS, where bcast discover, avahi-browse and phones look, and by\n"+
 			"SSDP, for what speaks UPnP. If another host has the name, it is NAME (2). What a daemon is to announce\n"+
-			"always is in "+announce.File+" in the home, which it reads again on SIGHUP:\n"+
+			"always is in "+zeroconf.ServicesFile+" in the home, which it reads again on SIGHUP:\n"+
 			"\n"+
 			"   [[service]]\n"+
 			"   name = \"Printer room\"\n"+

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"bcast/internal/announce"
 	"bcast/internal/control"
+	"bcast/internal/zeroconf"
 )
 
 func TestAnnounceLastsUntilItIsInterrupted(t *testing.T) {
@@ -53,7 +53,7 @@ func TestADaemonAnnouncesWhatItsFileSays(t *testing.T) {
 	node := alice(t)
 	b := newBench(t, node)
 	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(b.home, announce.File), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(b.home, zeroconf.ServicesFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

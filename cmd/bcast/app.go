@@ -20,7 +20,7 @@ import (
 	"bcast/internal/doctor"
 	"bcast/internal/home"
 	"bcast/internal/show"
-	"bcast/internal/survey"
+	"bcast/internal/zeroconf"
 )
 
 // Exit codes. Scripts rely on them.
@@ -46,8 +46,8 @@ type app struct {
 	start  func(context.Context, bcast.Config) (participant, error)
 	open   func(dir string) (closingArchive, error)
 	look   func(ctx context.Context, port int, listen time.Duration) doctor.Host
-	asJSON bool        // --json was given
-	subnet survey.Host // where discover listens; nil: this host
+	asJSON bool          // --json was given
+	subnet zeroconf.Host // where discover listens; nil: this host
 }
 
 // participant is a node of this process.

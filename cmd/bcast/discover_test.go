@@ -12,13 +12,13 @@ import (
 
 	"bcast/internal/roster"
 	"bcast/internal/show"
-	"bcast/internal/survey"
+	"bcast/internal/zeroconf"
 )
 
 // quietSubnet is a host without a segment, which spoke to some neighbours.
 type quietSubnet struct{ neighbours []roster.Sighting }
 
-func (q *quietSubnet) Segments() ([]survey.Segment, error)    { return nil, nil }
+func (q *quietSubnet) Segments() ([]zeroconf.Segment, error)  { return nil, nil }
 func (q *quietSubnet) Neighbours() ([]roster.Sighting, error) { return q.neighbours, nil }
 func (q *quietSubnet) Seed() [32]byte                         { return [32]byte{} }
 func (q *quietSubnet) Fetch(context.Context, netip.Addr, string, string, int) ([]byte, error) {

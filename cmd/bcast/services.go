@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync"
 
-	"bcast/internal/announce"
 	"bcast/internal/control"
+	"bcast/internal/zeroconf"
 )
 
 // servicesInForce are the services that a daemon always announces. They can be read again.
@@ -21,7 +21,7 @@ type servicesInForce struct {
 
 // loadServices reads which services a home's daemon always announces.
 func loadServices(dir string) (list []control.Service, err error) {
-	services, err := announce.Load(dir)
+	services, err := zeroconf.LoadServices(dir)
 	if err != nil {
 		return nil, control.NewError(control.CodeInvalid, err, err.Error(), "see `bcast announce --help`")
 	}

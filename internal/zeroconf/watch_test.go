@@ -1,4 +1,4 @@
-package survey
+package zeroconf
 
 import (
 	"context"
@@ -20,7 +20,7 @@ func TestAWatcherTellsAndRemembers(t *testing.T) {
 		var told []string
 		var kept []roster.Device
 		cfg := Watching{
-			Config: Config{Host: host}, Log: slog.New(slog.DiscardHandler),
+			SurveyConfig: SurveyConfig{Host: host}, Log: slog.New(slog.DiscardHandler),
 			Peers: func(context.Context) ([]roster.Sighting, error) {
 				return []roster.Sighting{{Key: "b", ID: "b", Name: "bob", Kind: "bcast", Status: "here"}}, nil
 			},

@@ -1,4 +1,4 @@
-package announce
+package zeroconf
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"bcast/internal/mdns"
 )
 
-// File is the name of the file in the home that says what a daemon always announces.
-const File = "announce.toml"
+// ServicesFile is the name of the file in the home that says what a daemon always announces.
+const ServicesFile = "announce.toml"
 
 const (
 	// maxFile is the longest file in bytes, and maxServices how many services it may hold: others have room beside them.
@@ -19,10 +19,10 @@ const (
 	maxServices = 32
 )
 
-// Load reads the services of a home; without a file there are none. What is wrong with the file is said with the line,
-// or with the service's name.
-func Load(dir string) ([]mdns.Service, error) {
-	name := filepath.Join(dir, File)
+// LoadServices reads the services of a home; without a file there are none. What is wrong with the file is said with
+// the line, or with the service's name.
+func LoadServices(dir string) ([]mdns.Service, error) {
+	name := filepath.Join(dir, ServicesFile)
 	text, err := home.ReadWritten(name, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -1,8 +1,12 @@
-// Package survey listens to the discovery protocols of other programs on all segments of this host and makes one roster
-// of what they, the neighbour table and bcast's own presence tell.
+// Package zeroconf is what this host hears and says on its segments by the discovery protocols of other programs:
+// multicast DNS, SSDP and WS-Discovery. A Survey listens and makes one roster of what they, the neighbour table and
+// bcast's own presence tell; a Watcher surveys for as long as a daemon runs; an Announcer makes services known and
+// answers for them.
 //
-// Its invariant: everything it holds and sends is bounded whatever comes, and it answers nobody.
-package survey
+// Its invariant: everything it holds and sends is bounded whatever comes. A survey answers nobody. An announcer sends
+// nothing unless something changes, somebody on the link asks, or what was told by SSDP would be forgotten there, and
+// says goodbye for what it said.
+package zeroconf
 
 import (
 	"bytes"
@@ -28,8 +32,8 @@ const queued = 256
 // longest is the largest datagram that is read; what is longer is cut, and no protocol takes it.
 const longest = 16 << 10
 
-// Config says what a survey is to look for.
-type Config struct {
+// SurveyConfig says what a survey is to look for.
+type SurveyConfig struct {
 	Types   []string       // mDNS service types to browse for; empty: all
 	Vendors roster.Vendors // of network cards; may be nil
 	Probe   bool           // have every address of the own subnets asked for
@@ -106,8 +110,8 @@ type Survey struct {
 	dropped int
 }
 
-// Start begins a survey. What cannot be listened to is among Problems; a host without any segment is none.
-func Start(ctx context.Context, cfg Config) (*Survey, error) {
+// StartSurvey begins a survey. What cannot be listened to is among Problems; a host without any segment is none.
+func StartSurvey(ctx context.Context, cfg SurveyConfig) (*Survey, error) {
 	host := cfg.Host
 	if host == nil {
 		host = thisHost{}
@@ -174,7 +178,7 @@ func (s *Survey) open(on Segment, source roster.Source, p protocol, same bool, h
 func (s *Survey) read(w *watch, link Link) {
 	s.links = append(s.links, link)
 	s.work.Go(func() {
-		Each(link, longest, func(from netip.AddrPort, data []byte) {
+		each(link, func(from netip.AddrPort, data []byte) {
 			select {
 			case s.arrivals <- arrival{w, from, data}:
 			default:
@@ -186,8 +190,8 @@ func (s *Survey) read(w *watch, link Link) {
 	})
 }
 
-// Each hands over what a link receives, of longest bytes at most, until it is closed or its interface is gone.
-func Each(link Link, longest int, take func(from netip.AddrPort, data []byte)) {
+// each hands over what a link receives until it is closed or its interface is gone.
+func each(link Link, take func(from netip.AddrPort, data []byte)) {
 	buf := make([]byte, longest)
 	for {
 		n, from, err := link.Receive(buf)

@@ -1,4 +1,4 @@
-package survey
+package zeroconf
 
 import (
 	"context"
@@ -19,7 +19,7 @@ const (
 
 // Watching says what a Watcher does with what it sees.
 type Watching struct {
-	Config
+	SurveyConfig
 	Peers  func(context.Context) ([]roster.Sighting, error) // that bcast's presence knows
 	Before []roster.Device                                  // remembered from an earlier run
 	Tell   func(roster.Change)
@@ -56,7 +56,7 @@ func Watch(ctx context.Context, cfg Watching) (*Watcher, error) {
 
 // begin surveys the segments that there are now.
 func (w *Watcher) begin(ctx context.Context) (err error) {
-	if w.survey, err = Start(ctx, w.cfg.Config); err != nil {
+	if w.survey, err = StartSurvey(ctx, w.cfg.SurveyConfig); err != nil {
 		w.survey = nil
 		return err
 	}

@@ -1,4 +1,4 @@
-package announce
+package zeroconf
 
 import (
 	"bufio"
@@ -11,18 +11,16 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"bcast/internal/survey"
 )
 
 // pipes is a segment in memory whose listener takes what dial connects.
 type pipes struct {
-	segment
+	fakeSegment
 	conns chan net.Conn
 }
 
 func newPipes() *pipes {
-	return &pipes{segment{name: "e0", addrs: []netip.Addr{netip.MustParseAddr("10.77.0.1")}}, make(chan net.Conn)}
+	return &pipes{fakeSegment{name: "e0", addrs: []netip.Addr{netip.MustParseAddr("10.77.0.1")}}, make(chan net.Conn)}
 }
 
 func (p *pipes) Listen(at netip.Addr) (net.Listener, error) {
@@ -85,7 +83,7 @@ func (p *pipes) get(t *testing.T, from, request string) (status int, body string
 
 // standing is an announcer of one site by SSDP alone, on pipes.
 func standing(p *pipes) (a *Announcer, id int) {
-	a = Start(Config{Host: "shelf", Device: "abc", Segments: func() ([]survey.Segment, error) { return []survey.Segment{p}, nil }})
+	a = StartAnnouncer(AnnouncerConfig{Host: "shelf", Device: "abc", Segments: func() ([]Segment, error) { return []Segment{p}, nil }})
 	id = a.Offer(site, SSDP)
 	time.Sleep(5 * time.Second)
 	synctest.Wait()
@@ -141,7 +139,7 @@ func TestServicesAreDescribed(t *testing.T) {
 func TestADescriptionHasTheNameInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPipes()
-		a := Start(Config{Host: "shelf", Segments: func() ([]survey.Segment, error) { return []survey.Segment{p}, nil }})
+		a := StartAnnouncer(AnnouncerConfig{Host: "shelf", Segments: func() ([]Segment, error) { return []Segment{p}, nil }})
 		defer a.Close()
 		a.Offer(site, MDNS, SSDP)
 		twin := a.Offer(site, MDNS, SSDP)

@@ -1,4 +1,4 @@
-package survey
+package zeroconf
 
 import (
 	"context"
@@ -19,24 +19,24 @@ import (
 // thisHost is the host that the program runs on.
 type thisHost struct{}
 
-type segment struct{ lan.Segment }
+type hostSegment struct{ lan.Segment }
 
-func (s segment) Name() string { return s.Segment.Name }
+func (s hostSegment) Name() string { return s.Segment.Name }
 
-func (s segment) Addrs() (addrs []netip.Addr) {
+func (s hostSegment) Addrs() (addrs []netip.Addr) {
 	for _, p := range s.Segment.Addrs {
 		addrs = append(addrs, p.Addr())
 	}
 	return addrs
 }
 
-func (s segment) Subnets() []netip.Prefix { return s.Segment.Addrs }
+func (s hostSegment) Subnets() []netip.Prefix { return s.Segment.Addrs }
 
-func (s segment) Open(group netip.AddrPort, join bool, hops int) (Link, error) {
+func (s hostSegment) Open(group netip.AddrPort, join bool, hops int) (Link, error) {
 	return s.OpenGroup(group, join, hops)
 }
 
-func (segment) Listen(at netip.Addr) (net.Listener, error) {
+func (hostSegment) Listen(at netip.Addr) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(context.Background(), "tcp", netip.AddrPortFrom(at, 0).String())
 }
 
@@ -50,7 +50,7 @@ func Segments() ([]Segment, error) {
 	}
 	var segments []Segment
 	for _, s := range found {
-		segments = append(segments, segment{s})
+		segments = append(segments, hostSegment{s})
 	}
 	return segments, nil
 }

@@ -1,4 +1,4 @@
-package announce
+package zeroconf
 
 import (
 	"fmt"
@@ -18,7 +18,6 @@ import (
 	"bcast/internal/mdns"
 	"bcast/internal/speech"
 	"bcast/internal/ssdp"
-	"bcast/internal/survey"
 )
 
 // Limits of who reads descriptions.
@@ -45,7 +44,7 @@ type described struct {
 
 // openSSDP opens what SSDP needs on a segment: a socket, and a server of descriptions, which is there for as long as
 // anything is announced.
-func (a *Announcer) openSSDP(on survey.Segment, l *link) {
+func (a *Announcer) openSSDP(on Segment, l *link) {
 	l.voice = &upnp{ssdp.NewAdvertiser(a.dice), l, a.cfg.Device, map[int]described{}}
 	ln, err := on.Listen(l.page.Addr())
 	if err != nil {
@@ -85,7 +84,7 @@ func (n near) Accept() (net.Conn, error) {
 }
 
 // pageOn is the address of a segment for descriptions, with its subnet: the one in use if it is still there.
-func pageOn(on survey.Segment, links []*link) (page netip.Prefix, here bool) {
+func pageOn(on Segment, links []*link) (page netip.Prefix, here bool) {
 	four := slices.DeleteFunc(slices.Clone(on.Subnets()), func(p netip.Prefix) bool { return !p.Addr().Is4() })
 	for _, l := range links {
 		if l.iface == on.Name() && slices.Contains(four, l.page) {

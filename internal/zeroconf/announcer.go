@@ -1,8 +1,4 @@
-// Package announce makes services known by multicast DNS and by SSDP on segments of this host, and answers for them.
-//
-// Its invariant: it sends nothing unless something changes, somebody on the link asks, or what was told by SSDP would
-// be forgotten there; it says goodbye for what it said, and everything it holds and sends is bounded whatever comes.
-package announce
+package zeroconf
 
 import (
 	"cmp"
@@ -21,14 +17,6 @@ import (
 
 	"bcast/internal/mdns"
 	"bcast/internal/speech"
-	"bcast/internal/survey"
-)
-
-const (
-	// queued is how many datagrams may wait for the loop; what comes beyond is dropped and counted.
-	queued = 256
-	// longest is the largest datagram of mDNS, and more than one of SSDP.
-	longest = 9000
 )
 
 // What a service may be announced by.
@@ -37,11 +25,11 @@ const (
 	SSDP = "ssdp"
 )
 
-// Config says where an Announcer speaks, and as whom.
-type Config struct {
-	Segments func() ([]survey.Segment, error) // where it speaks now
-	Host     string                           // the name of this host
-	Device   string                           // tells this participant from all others; by SSDP a hash of it is told
+// AnnouncerConfig says where an Announcer speaks, and as whom.
+type AnnouncerConfig struct {
+	Segments func() ([]Segment, error) // where it speaks now
+	Host     string                    // the name of this host
+	Device   string                    // tells this participant from all others; by SSDP a hash of it is told
 	Seed     [32]byte
 }
 
@@ -62,10 +50,10 @@ type offer struct {
 
 // Announcer makes services known until Close.
 type Announcer struct {
-	cfg      Config
+	cfg      AnnouncerConfig
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
-	arrivals chan arrival
+	arrivals chan incoming
 	wake     chan struct{}
 	look     atomic.Bool // the segments are to be looked at again
 
@@ -110,25 +98,25 @@ func (p place) compare(other place) int {
 type link struct {
 	place
 	voice    voice
-	senders  map[bool]survey.Link // by whether it is IPv4
-	describe *http.Server         // nil: nothing is described
-	base     string               // of descriptions
+	senders  map[bool]Link // by whether it is IPv4
+	describe *http.Server  // nil: nothing is described
+	base     string        // of descriptions
 	problem  error
 }
 
-// arrival is a datagram received.
-type arrival struct {
+// incoming is a datagram received by a link.
+type incoming struct {
 	link *link
 	from netip.AddrPort
 	data []byte
 }
 
-// Start opens the segments. What cannot be opened is in the states of what is offered.
-func Start(cfg Config) *Announcer {
+// StartAnnouncer opens the segments. What cannot be opened is in the states of what is offered.
+func StartAnnouncer(cfg AnnouncerConfig) *Announcer {
 	ctx, cancel := context.WithCancel(context.Background())
 	seed := cfg.Seed[:]
 	a := &Announcer{
-		cfg: cfg, cancel: cancel, arrivals: make(chan arrival, queued), wake: make(chan struct{}, 1),
+		cfg: cfg, cancel: cancel, arrivals: make(chan incoming, queued), wake: make(chan struct{}, 1),
 		dice:   rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed), binary.LittleEndian.Uint64(seed[8:]))),
 		offers: map[int]offer{}, changed: make(chan struct{}),
 	}
@@ -335,7 +323,7 @@ func (a *Announcer) open() {
 }
 
 // places are those at which this host is to speak on a segment now.
-func (a *Announcer) places(on survey.Segment) (all []place) {
+func (a *Announcer) places(on Segment) (all []place) {
 	if a.offered(MDNS) {
 		all = append(all, place{iface: on.Name(), by: MDNS,
 			families: [2]bool{on.Has(mdns.Group4.Addr()), on.Has(mdns.Group6.Addr())}})
@@ -366,8 +354,8 @@ func (a *Announcer) at(p place) *link {
 	return nil
 }
 
-func (a *Announcer) openLink(on survey.Segment, at place) *link {
-	l := &link{place: at, senders: map[bool]survey.Link{}}
+func (a *Announcer) openLink(on Segment, at place) *link {
+	l := &link{place: at, senders: map[bool]Link{}}
 	if at.by == SSDP {
 		a.openSSDP(on, l)
 	} else {
@@ -382,11 +370,8 @@ func (a *Announcer) openLink(on survey.Segment, at place) *link {
 	return l
 }
 
-// mdnsHops tells who checks it that a datagram has passed no router (RFC 6762, section 11).
-const mdnsHops = 255
-
 // join opens the sockets of a link.
-func (a *Announcer) join(on survey.Segment, l *link, hops int, groups ...netip.AddrPort) {
+func (a *Announcer) join(on Segment, l *link, hops int, groups ...netip.AddrPort) {
 	for _, group := range groups {
 		if !on.Has(group.Addr()) {
 			continue
@@ -405,10 +390,10 @@ func (a *Announcer) join(on survey.Segment, l *link, hops int, groups ...netip.A
 }
 
 // read hands what a socket receives to the loop until it is closed.
-func (a *Announcer) read(l *link, socket survey.Link) {
-	survey.Each(socket, longest, func(from netip.AddrPort, data []byte) {
+func (a *Announcer) read(l *link, socket Link) {
+	each(socket, func(from netip.AddrPort, data []byte) {
 		select {
-		case a.arrivals <- arrival{l, from, data}:
+		case a.arrivals <- incoming{l, from, data}:
 		default:
 			a.mu.Lock()
 			a.dropped++

@@ -1,4 +1,4 @@
-package announce
+package zeroconf
 
 import (
 	"errors"
@@ -15,11 +15,10 @@ import (
 	"github.com/miekg/dns"
 
 	"bcast/internal/mdns"
-	"bcast/internal/survey"
 )
 
 // segment is one that keeps what is sent by it; its sockets hear nothing.
-type segment struct {
+type fakeSegment struct {
 	name  string
 	addrs []netip.Addr
 	taken error // why no socket opens
@@ -29,10 +28,10 @@ type segment struct {
 	open int
 }
 
-func (s *segment) Name() string        { return s.name }
-func (s *segment) Addrs() []netip.Addr { return s.addrs }
+func (s *fakeSegment) Name() string        { return s.name }
+func (s *fakeSegment) Addrs() []netip.Addr { return s.addrs }
 
-func (s *segment) Subnets() (all []netip.Prefix) {
+func (s *fakeSegment) Subnets() (all []netip.Prefix) {
 	for _, addr := range s.addrs {
 		all = append(all, netip.PrefixFrom(addr.WithZone(""), 8))
 	}
@@ -40,14 +39,14 @@ func (s *segment) Subnets() (all []netip.Prefix) {
 }
 
 // Listen takes connections of this host, whatever the segment's address.
-func (s *segment) Listen(netip.Addr) (net.Listener, error) {
+func (s *fakeSegment) Listen(netip.Addr) (net.Listener, error) {
 	if s.taken != nil {
 		return nil, s.taken
 	}
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-func (s *segment) Has(like netip.Addr) bool {
+func (s *fakeSegment) Has(like netip.Addr) bool {
 	for _, addr := range s.addrs {
 		if addr.Is4() == like.Is4() {
 			return true
@@ -56,7 +55,7 @@ func (s *segment) Has(like netip.Addr) bool {
 	return false
 }
 
-func (s *segment) Open(netip.AddrPort, bool, int) (survey.Link, error) {
+func (s *fakeSegment) Open(netip.AddrPort, bool, int) (Link, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.taken != nil {
@@ -67,7 +66,7 @@ func (s *segment) Open(netip.AddrPort, bool, int) (survey.Link, error) {
 }
 
 // said tells whether a record whose text has all the words was sent, and forgets what was sent.
-func (s *segment) said(words ...string) bool {
+func (s *fakeSegment) said(words ...string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := false
@@ -83,7 +82,7 @@ func (s *segment) said(words ...string) bool {
 }
 
 type socket struct {
-	segment *segment
+	segment *fakeSegment
 	closed  chan struct{}
 }
 
@@ -125,10 +124,10 @@ var site = mdns.Service{Name: "Web", Type: "_http._tcp", Port: 80}
 func TestServicesFollowTheInterfaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		four, six := netip.MustParseAddr("10.77.0.1"), netip.MustParseAddr("fe80::1%e1")
-		e0, e1 := &segment{name: "e0", addrs: []netip.Addr{four}}, &segment{name: "e1", addrs: []netip.Addr{six}}
-		taken := &segment{name: "e2", addrs: []netip.Addr{four}, taken: errors.New("port 5353 is taken")}
-		var now []survey.Segment
-		a := Start(Config{Host: "shelf", Segments: func() ([]survey.Segment, error) { return now, nil }})
+		e0, e1 := &fakeSegment{name: "e0", addrs: []netip.Addr{four}}, &fakeSegment{name: "e1", addrs: []netip.Addr{six}}
+		taken := &fakeSegment{name: "e2", addrs: []netip.Addr{four}, taken: errors.New("port 5353 is taken")}
+		var now []Segment
+		a := StartAnnouncer(AnnouncerConfig{Host: "shelf", Segments: func() ([]Segment, error) { return now, nil }})
 		id := a.Offer(site, MDNS)
 		states := func() string {
 			time.Sleep(5 * time.Second)
@@ -150,7 +149,7 @@ func TestServicesFollowTheInterfaces(t *testing.T) {
 		if got := states(); got != " Web  no network interface can multicast now;" {
 			t.Errorf("without an interface: %q", got)
 		}
-		now = []survey.Segment{e1, e0, taken}
+		now = []Segment{e1, e0, taken}
 		a.Look()
 		if got := states(); got != "e0 Web shelf.local;e1 Web shelf.local;e2 Web shelf.local port 5353 is taken;" {
 			t.Errorf("on three: %q", got)
@@ -159,7 +158,7 @@ func TestServicesFollowTheInterfaces(t *testing.T) {
 			t.Error("the addresses are not told")
 		}
 		e0.addrs = []netip.Addr{netip.MustParseAddr("10.77.0.2")}
-		now = []survey.Segment{e0}
+		now = []Segment{e0}
 		a.Look()
 		if got := states(); got != "e0 Web shelf.local;" || !e0.said("A 10.77.0.2") || e1.open != 0 || e0.open != 1 {
 			t.Errorf("moved: %q, %d and %d sockets open", got, e0.open, e1.open)
@@ -173,7 +172,7 @@ func TestServicesFollowTheInterfaces(t *testing.T) {
 
 func TestWhatADaemonAlwaysAnnounces(t *testing.T) {
 	home := t.TempDir()
-	if services, err := Load(home); err != nil || services != nil {
+	if services, err := LoadServices(home); err != nil || services != nil {
 		t.Errorf("no file: %v, %v", services, err)
 	}
 	for text, want := range map[string]string{
@@ -184,10 +183,10 @@ func TestWhatADaemonAlwaysAnnounces(t *testing.T) {
 		strings.Repeat("[[service]]\n", 33):      "33 services, at most 32",
 		strings.Repeat("#", maxFile+1):           "is longer than",
 	} {
-		if err := os.WriteFile(filepath.Join(home, File), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(home, ServicesFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		services, err := Load(home)
+		services, err := LoadServices(home)
 		if want == "" && (err != nil || len(services) != 1 || services[0].Text[0] != "path=/") {
 			t.Errorf("%v, %v", services, err)
 		}

@@ -1,4 +1,4 @@
-package survey
+package zeroconf
 
 import (
 	"bytes"
@@ -118,7 +118,7 @@ func (l *fakeLink) count() int {
 
 func begin(t *testing.T, host *fakeHost) *Survey {
 	t.Helper()
-	s, err := Start(t.Context(), Config{Host: host})
+	s, err := StartSurvey(t.Context(), SurveyConfig{Host: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestAProbeIsBounded(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			host := newFakeHost()
 			host.bits = bits
-			s, err := Start(t.Context(), Config{Host: host, Probe: true})
+			s, err := StartSurvey(t.Context(), SurveyConfig{Host: host, Probe: true})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -152,6 +152,9 @@ func setUpScript(env *testscript.Env) error {
 	return nil
 }
 
+// patience is how long is waited for what comes at once, unless the machine has a lot else to do.
+const patience = time.Minute
+
 // until runs commands again until what they write matches: until PATTERN COMMAND… [&& COMMAND…]. Each is run WORDS… or a
 // process; one that fails writes nothing.
 func until(ts *testscript.TestScript, negated bool, args []string) {
@@ -164,7 +167,7 @@ func until(ts *testscript.TestScript, negated bool, args []string) {
 	if at := slices.Index(first, "&&"); at > 0 {
 		first, second = first[:at], first[at+1:]
 	}
-	for limit := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		out := written(ts, first)
 		if len(second) > 0 {
 			out += written(ts, second)

@@ -26,9 +26,9 @@ func (r *Room) claimed(s span) []*feed {
 
 // fingerprint is the keyed hash of the claims of feeds, which are in order.
 func (r *Room) fingerprint(feeds []*feed) [16]byte {
-	var b []byte
+	b := make([]byte, 0, len(feeds)*claimSize)
 	for _, f := range feeds {
-		b = append(b, f.claimBytes()...)
+		b = f.appendClaim(b)
 	}
 	return r.cfg.Fingerprint(b)
 }

@@ -18,7 +18,7 @@ type sum [4]uint64
 
 // claimHash is what one feed's claim adds to the sum.
 func claimHash(f *feed) sum {
-	h := sha256.Sum256(append([]byte("bcast/1 claim\x00"), f.claimBytes()...))
+	h := sha256.Sum256(f.appendClaim([]byte("bcast/1 claim\x00")))
 	var s sum
 	for i := range s {
 		s[i] = binary.BigEndian.Uint64(h[8*i:])
@@ -26,9 +26,12 @@ func claimHash(f *feed) sum {
 	return s
 }
 
-// claimBytes is the claim with the whole id of its head: what is hashed, never sent.
-func (f *feed) claimBytes() []byte {
-	b := append(make([]byte, 0, 40), f.short[:]...)
+// claimSize is how many bytes appendClaim adds.
+const claimSize = 8 + 8 + 8 + 32
+
+// appendClaim adds the claim with the whole id of its head: what is hashed, never sent.
+func (f *feed) appendClaim(b []byte) []byte {
+	b = append(b, f.short[:]...)
 	b = binary.BigEndian.AppendUint64(b, f.low)
 	b = binary.BigEndian.AppendUint64(b, f.high)
 	return append(b, f.head[:]...)
@@ -219,5 +222,7 @@ func (r *Room) credit(now time.Duration, from identity.DeviceID, c wire.FeedClai
 		return
 	}
 	r.told(now, from, f, c)
-	f.heldBy(from, c)
+	if f.heldBy(from, c) {
+		r.mayLack(f)
+	}
 }

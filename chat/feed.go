@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"time"
 
 	"bcast/identity"
@@ -32,6 +33,7 @@ type feed struct {
 	bytes   int    // of held
 	proven  uint64 // the highest number that its author signed, as far as we saw
 	claimed uint64 // the highest number proven, or claimed by a member that is here
+	ragged  bool   // it is among those of the room
 
 	trail  []record.ID // ids of the newest up to next-1
 	first  uint64      // of a branch: the number of its first record
@@ -90,6 +92,7 @@ func (r *Room) feedOf(id record.Chain) *feed {
 func (r *Room) identify(f *feed, id record.Chain) {
 	f.id, f.author, f.levels = id, id.Feed.Author.ID(), r.ledger.levels[id]
 	r.feeds[id] = f
+	r.mayLack(f)
 }
 
 // feedNamed is the state of a feed of which only the short name is known, from a digest.
@@ -133,6 +136,7 @@ func (r *Room) placeForFeed() bool {
 			delete(r.asks, f)
 		}
 	}
+	r.ragged = slices.DeleteFunc(r.ragged, func(f *feed) bool { return r.short[f.short] != f })
 	return max(len(r.feeds), len(r.short)) < maxFeeds
 }
 
@@ -151,6 +155,7 @@ func (r *Room) hold(f *feed, rec *record.Record) {
 }
 
 func (r *Room) release(f *feed, seq uint64) *record.Record {
+	r.mayLack(f)
 	rec := f.held.take(seq)
 	r.heldBytes -= len(rec.Bytes())
 	f.bytes -= len(rec.Bytes())
@@ -326,6 +331,7 @@ func (r *Room) goOn(f *feed, from uint64) {
 // have, if for anewAfter none of them claimed to have the next one. Who comes back after a long time first hears of
 // those that keep least; the others are asked.
 func (r *Room) beginAnew(now time.Duration, f *feed) {
+	r.mayLack(f)
 	low := r.lowest(f)
 	switch {
 	case f == r.own || f.first != 0 || f.next == 0 || low <= f.next || low > f.end(): // a branch is known by its ids

@@ -389,7 +389,8 @@ func (r *Room) limitBranches(now Now, id record.Feed) {
 		delete(r.short, last.short)
 		delete(r.asks, last)
 		r.receipts.forget(last)
-		r.newest = slices.DeleteFunc(r.newest, func(f *feed) bool { return f == last })
+		is := func(f *feed) bool { return f == last }
+		r.newest, r.ragged = slices.DeleteFunc(r.newest, is), slices.DeleteFunc(r.ragged, is)
 		last.left = true
 	}
 }

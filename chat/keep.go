@@ -161,6 +161,7 @@ func (r *Room) takeBack(f *feed) {
 	if f.next <= f.high+1 {
 		return
 	}
+	r.mayLack(f)
 	if f.floor, f.anew = f.gone, false; f.high != 0 { // where it can be had beyond has to be found out anew
 		f.floor = f.low
 	}

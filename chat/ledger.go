@@ -22,6 +22,7 @@ type ledger struct {
 	own     int // how many of the levels are of own chains
 	others  int
 	unsaved int                             // how many of them the store does not know yet
+	unkept  []*levels                       // of which chains those are
 	saveAt  time.Duration                   // never: everything is saved
 	agreed  map[identity.DeviceID]agreement // of members here
 	rosters []record.Roster                 // of own feeds, the newest last
@@ -108,7 +109,9 @@ func (l *ledger) put(ls *levels, id identity.DeviceID, lv level, unsaved bool) b
 	ls.move(n, lv.stretch)
 	n.current = lv.run != identity.Instance{}
 	if unsaved && !n.unsaved {
-		n.unsaved = true
+		if n.unsaved = true; ls.unsaved == 0 {
+			l.unkept = append(l.unkept, ls)
+		}
 		ls.unsaved++
 		l.unsaved++
 	}
@@ -335,6 +338,7 @@ func (r *Room) forgetLevels() {
 			continue
 		}
 		r.save(ls, ls.unsaved)
+		l.unkept = slices.DeleteFunc(l.unkept, func(o *levels) bool { return o == ls })
 		l.own -= len(ls.of)
 		delete(l.levels, f.id)
 		f.levels = nil
@@ -362,18 +366,15 @@ func (r *Room) FlushLedger() {
 
 // saveUnsaved hands at most so many levels to the store, those of own chains first: nobody else keeps them.
 func (r *Room) saveUnsaved(most int) {
-	var chains []*levels
-	for _, ls := range r.ledger.levels {
-		if ls.unsaved > 0 {
-			chains = append(chains, ls)
-		}
-	}
-	slices.SortFunc(chains, func(a, b *levels) int {
+	l := &r.ledger
+	r.out.Store.Levels = slices.Grow(r.out.Store.Levels, min(most, l.unsaved))
+	slices.SortFunc(l.unkept, func(a, b *levels) int {
 		return cmp.Or(b.rank()-a.rank(), a.chain.Compare(b.chain))
 	})
-	for _, ls := range chains {
+	for _, ls := range l.unkept {
 		most -= r.save(ls, most)
 	}
+	l.unkept = slices.DeleteFunc(l.unkept, func(ls *levels) bool { return ls.unsaved == 0 })
 }
 
 func (ls *levels) rank() int {
@@ -386,7 +387,6 @@ func (ls *levels) rank() int {
 // save hands at most so many levels of a chain to the store and tells how many there were.
 func (r *Room) save(ls *levels, most int) (saved int) {
 	most = min(most, ls.unsaved)
-	r.out.Store.Levels = slices.Grow(r.out.Store.Levels, most)
 	for i := 0; saved < most; i++ {
 		n := &ls.of[i]
 		if !n.unsaved {

@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"cmp"
+	"container/heap"
 	"math"
 	"slices"
 	"time"
@@ -10,27 +12,78 @@ import (
 	"bcast/internal/wire"
 )
 
-// receipts is what authors that are here are still to be told about what is stored of theirs.
+// receipts is what authors are still to be told about what is stored of theirs. In a crowd that comes there is one on
+// its way to each: it is looked at those that are due, not at all.
 type receipts struct {
 	due  map[identity.DeviceID]*receipt
+	line turns                               // the same, by when they are due
 	last map[identity.DeviceID]time.Duration // when each was told
-	next time.Duration                       // none is due before
+	away map[identity.DeviceID][]*feed       // untold ones of authors that are not here
 }
 
 // receipt is on its way to one author. Everything of it that comes in the meantime goes along.
 type receipt struct {
+	to    identity.DeviceID
 	at    time.Duration
+	slot  int     // its place in the line
 	feeds []*feed // each is untold
 	asked bool
 }
 
-func (r *receipts) init() {
-	r.due = map[identity.DeviceID]*receipt{}
-	r.last = map[identity.DeviceID]time.Duration{}
-	r.next = never
+// turns is a heap of receipts, the first one due first.
+type turns []*receipt
+
+func (t turns) Len() int           { return len(t) }
+func (t turns) Less(i, j int) bool { return t[i].at < t[j].at }
+
+func (t turns) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].slot, t[j].slot = i, j
 }
 
-func (r *receipts) deadline() time.Duration { return r.next }
+func (t *turns) Push(d any) {
+	d.(*receipt).slot = len(*t)
+	*t = append(*t, d.(*receipt))
+}
+
+func (t *turns) Pop() any {
+	last := len(*t) - 1
+	d := (*t)[last]
+	(*t)[last], *t = nil, (*t)[:last]
+	return d
+}
+
+func (r *receipts) init() {
+	r.due, r.away = map[identity.DeviceID]*receipt{}, map[identity.DeviceID][]*feed{}
+	r.last = map[identity.DeviceID]time.Duration{}
+}
+
+func (r *receipts) deadline() time.Duration {
+	if len(r.line) == 0 {
+		return never
+	}
+	return r.line[0].at
+}
+
+// take removes those that are due, and returns them by whom they are for.
+func (r *receipts) take(now time.Duration) []*receipt {
+	var due []*receipt
+	for r.deadline() <= now {
+		due = append(due, heap.Pop(&r.line).(*receipt))
+	}
+	slices.SortFunc(due, func(a, b *receipt) int { return a.to.Compare(b.to) })
+	return due
+}
+
+// leave notes that an author is not here any more: what it is not told yet waits until it comes.
+func (r *receipts) leave(author identity.DeviceID) {
+	if d := r.due[author]; d != nil {
+		heap.Remove(&r.line, d.slot)
+		r.away[author] = append(r.away[author], d.feeds...)
+	}
+	delete(r.due, author)
+	delete(r.last, author)
+}
 
 // acknowledge plans a receipt of f to its author (R18). Who asked gets it soon, so spread that a crowd's do not
 // collide; others get it by and by: then a crowd's receipts to one author are about twenty a second, however large it
@@ -40,13 +93,17 @@ func (r *Room) acknowledge(now time.Duration, f *feed, asked bool) {
 		return
 	}
 	if _, here := r.present[f.author]; !here {
-		f.untold = true
+		if !f.untold {
+			f.untold = true
+			r.receipts.away[f.author] = append(r.receipts.away[f.author], f)
+		}
 		return
 	}
 	d := r.receipts.due[f.author]
 	if d == nil {
-		d = &receipt{at: never}
+		d = &receipt{to: f.author, at: never}
 		r.receipts.due[f.author] = d
+		heap.Push(&r.receipts.line, d)
 		f.untold = false
 	}
 	if !f.untold {
@@ -65,7 +122,7 @@ func (r *Room) acknowledge(now time.Duration, f *feed, asked bool) {
 		at = max(at, last+gap)
 	}
 	d.at, d.asked = min(d.at, at), asked
-	r.receipts.next = min(r.receipts.next, d.at)
+	heap.Fix(&r.receipts.line, d.slot)
 }
 
 // receiptSpread is over which time unasked receipts of all members to one author are spread, and how often one sends
@@ -81,37 +138,22 @@ func (r *Room) receiptGap() time.Duration {
 
 // tellAuthor plans the receipt that could not be sent while its author was not here; soon, if the last record wants it.
 func (r *Room) tellAuthor(now time.Duration, author identity.DeviceID) {
-	var untold []*feed
-	for _, f := range r.recent {
-		if f.author == author && f.untold {
-			untold = append(untold, f)
-		}
-	}
+	untold := r.receipts.away[author]
+	delete(r.receipts.away, author)
+	slices.SortFunc(untold, func(a, b *feed) int { return cmp.Compare(a.changed, b.changed) })
 	for _, f := range untold {
-		f.untold = false
-		r.acknowledge(now, f, f.tip != nil && f.tip.Header.Flags&record.FlagAckWanted != 0)
+		if f.untold = false; f.high != 0 {
+			r.acknowledge(now, f, f.tip != nil && f.tip.Header.Flags&record.FlagAckWanted != 0)
+		}
 	}
 }
 
 func (r *Room) sendReceipts(now time.Duration) {
-	if now < r.receipts.next {
-		return
-	}
-	var due []identity.DeviceID
-	r.receipts.next = never
-	for id, d := range r.receipts.due {
-		if d.at <= now {
-			due = append(due, id)
-		} else {
-			r.receipts.next = min(r.receipts.next, d.at)
-		}
-	}
-	slices.SortFunc(due, identity.DeviceID.Compare)
-	for _, id := range due {
-		d := r.receipts.due[id]
+	for _, d := range r.receipts.take(now) {
+		id := d.to
 		if at := r.mayTell(now, id); at > now {
 			d.at = at
-			r.receipts.next = min(r.receipts.next, at)
+			heap.Push(&r.receipts.line, d)
 			continue
 		}
 		delete(r.receipts.due, id)
@@ -158,6 +200,9 @@ func (r *Room) Frame(now Now, from identity.DeviceID, f wire.Frame) {
 // splitReceipt has the author told of what was its feed f and is the branch y now, too.
 func (r *Room) splitReceipt(f, y *feed) {
 	y.untold = f.untold
+	if away := r.receipts.away[f.author]; slices.Contains(away, f) {
+		r.receipts.away[f.author] = append(away, y)
+	}
 	if d := r.receipts.due[f.author]; d != nil && slices.Contains(d.feeds, f) {
 		d.feeds = append(d.feeds, y)
 	}
@@ -165,7 +210,9 @@ func (r *Room) splitReceipt(f, y *feed) {
 
 // forget takes f out of what is to be told.
 func (r *receipts) forget(f *feed) {
+	is := func(o *feed) bool { return o == f }
+	r.away[f.author] = slices.DeleteFunc(r.away[f.author], is)
 	if d := r.due[f.author]; d != nil {
-		d.feeds = slices.DeleteFunc(d.feeds, func(o *feed) bool { return o == f })
+		d.feeds = slices.DeleteFunc(d.feeds, is)
 	}
 }

@@ -139,6 +139,7 @@ type Room struct {
 	limit       int
 	limiter     identity.DeviceID
 	asks        map[*feed]*ask
+	ragged      []*feed       // those that may lack something, and maybe others
 	askAt       time.Duration // before when none of them is due
 	answers     answers
 	parts       assemblies
@@ -296,8 +297,7 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 	delete(r.ledger.agreed, id)
 	delete(r.served, id)
 	delete(r.signals, id)
-	delete(r.receipts.due, id)
-	delete(r.receipts.last, id)
+	r.receipts.leave(id)
 	delete(r.bulk.failures, id)
 	for _, f := range r.short {
 		f.forgetHolder(id)

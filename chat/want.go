@@ -64,6 +64,7 @@ const (
 // gap of who speaks steadily would be asked for when it pauses. Either shows that asking is worth it, and patience
 // starts anew.
 func (r *Room) noticeGap(now time.Duration, f *feed, p progress) {
+	r.mayLack(f)
 	a := r.asks[f]
 	switch {
 	case f.missing() == 0:
@@ -122,15 +123,24 @@ func (r *Room) firstWant() time.Duration {
 // askAgain makes gaps due anew: somebody came who may fill them. What of others is asked for at the usual pace goes on
 // at it: in a crowd that comes somebody comes all the time.
 func (r *Room) askAgain(now time.Duration, who identity.DeviceID) {
-	for _, f := range r.short {
+	r.ragged = slices.DeleteFunc(r.ragged, func(f *feed) bool {
 		f.anewAt = never
-		if a := r.asks[f]; a != nil && f.author != who && a.wait <= r.profile.wantAgainMax {
-			continue
+		if f.ragged = f.missing() > 0 && r.short[f.short] == f; !f.ragged || r.covered(f) {
+			return !f.ragged
 		}
-		if f.missing() > 0 && !r.covered(f) {
+		if a := r.asks[f]; a == nil || f.author == who || a.wait > r.profile.wantAgainMax {
 			r.ask(f, now+r.profile.firstWant)
 			r.bulk.checkAt = max(r.bulk.checkAt, now)
 		}
+		return false
+	})
+}
+
+// mayLack has f be looked at when somebody comes: something happened by which it may lack something now.
+func (r *Room) mayLack(f *feed) {
+	if !f.ragged {
+		f.ragged = true
+		r.ragged = append(r.ragged, f)
 	}
 }
 
@@ -368,17 +378,17 @@ func (r *Room) lacking(f *feed, w *wire.Want, room int) {
 	}
 }
 
-// heldBy notes that a member claims to have f, if that is more than we have. When the table is full, the member asked
-// in vain most often makes place.
-func (f *feed) heldBy(id identity.DeviceID, c wire.FeedClaim) {
+// heldBy notes that a member claims to have f, if that is more than we have, and tells whether it did. When the table is
+// full, the member asked in vain most often makes place.
+func (f *feed) heldBy(id identity.DeviceID, c wire.FeedClaim) bool {
 	if c.High < max(f.next, 1) {
-		return
+		return false
 	}
 	if h := f.holders[id]; h != nil {
 		h.low, h.high = c.Low, max(h.high, c.High)
 	} else {
 		if len(f.holders) >= maxHolders && !f.dismissHolder() {
-			return
+			return false
 		}
 		if f.holders == nil {
 			f.holders = map[identity.DeviceID]*holder{}
@@ -386,6 +396,7 @@ func (f *feed) heldBy(id identity.DeviceID, c wire.FeedClaim) {
 		f.holders[id] = &holder{low: c.Low, high: c.High}
 	}
 	f.claimed = max(f.claimed, c.High)
+	return true
 }
 
 func (f *feed) dismissHolder() bool {

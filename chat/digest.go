@@ -61,31 +61,42 @@ func (s *sum) bytes() (b [32]byte) {
 }
 
 // trickle is the timer of the digest (RFC 6206): frequent after a change or a difference, rare in agreement, and
-// silent where enough others have just said the same.
+// silent where enough others have just said the same, or so many something else that nobody can look into more.
 //
 //	interval doubles from digestMin to digestMax; in each, at a random moment of its second half, a digest is sent
-//	unless trickleK equal ones were heard; a difference or a change begins again at digestMin
+//	unless equal ones of trickleK members were heard, or any of trickleMost; a difference or a change begins again at
+//	digestMin
 type trickle struct {
 	interval time.Duration
 	ends     time.Duration
 	fire     time.Duration       // never: already decided in this interval
 	agreed   []identity.DeviceID // who sent an equal digest in this interval
+	heard    []identity.DeviceID // who sent any, trickleMost of them
 }
 
-// trickleK is how many equal digests make an own one needless.
-const trickleK = 2
+const (
+	// trickleK is how many equal digests make an own one needless.
+	trickleK = 2
+	// trickleMost is how many digests are enough, whatever they say. While a crowd comes no two are equal; each is heard
+	// by all, and all compare with one of them twice a second at most.
+	trickleMost = 50
+)
 
 func (t *trickle) deadline() time.Duration { return min(t.fire, t.ends) }
 
 func (t *trickle) begin(now, interval time.Duration, rng *rand.Rand) {
-	t.interval, t.agreed = interval, nil
+	t.interval, t.agreed, t.heard = interval, nil, t.heard[:0]
 	t.ends = now + interval
 	t.fire = now + interval/2 + time.Duration(rng.Int64N(int64(interval/2)))
 }
 
-// agree counts a member that has what we have, once in each interval: one that says it again and again is still one.
-func (t *trickle) agree(id identity.DeviceID) {
-	if len(t.agreed) < trickleK && !slices.Contains(t.agreed, id) {
+// hear counts a member that sent a digest, and whether it has what we have, once in each interval: one that says it
+// again and again is still one.
+func (t *trickle) hear(id identity.DeviceID, equal bool) {
+	if len(t.heard) < trickleMost && !slices.Contains(t.heard, id) {
+		t.heard = append(t.heard, id)
+	}
+	if equal && len(t.agreed) < trickleK && !slices.Contains(t.agreed, id) {
 		t.agreed = append(t.agreed, id)
 	}
 }
@@ -109,7 +120,7 @@ func (t *trickle) changed(now time.Duration, p *profile, rng *rand.Rand) {
 func (t *trickle) advance(now time.Duration, p *profile, rng *rand.Rand) (send bool) {
 	if now >= t.fire {
 		t.fire = never
-		send = len(t.agreed) < trickleK
+		send = len(t.agreed) < trickleK && len(t.heard) < trickleMost
 	}
 	if now >= t.ends {
 		t.begin(now, min(2*t.interval, p.digestMax), rng)
@@ -134,8 +145,8 @@ func (r *Room) sendClaims(to identity.DeviceID, claims []wire.FeedClaim) {
 // digest takes what another member has (R15). It learns of gaps from the claims, and where those agree and the sums do
 // not, or both sums stay, begins to compare by ranges: what one of us gave up differs for good, and explains nothing.
 func (r *Room) digest(now Now, from identity.DeviceID, d wire.Digest) {
-	if d.Root == r.sum.bytes() {
-		r.trickle.agree(from)
+	equal := d.Root == r.sum.bytes()
+	if r.trickle.hear(from, equal); equal {
 		r.agrees(from)
 		r.agreed(now.Mono, from)
 		return

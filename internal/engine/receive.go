@@ -108,12 +108,12 @@ func (e *Engine) receivePresence(now Now, op Opened) wire.Drop {
 	if !p.To.IsZero() && p.To != e.cfg.Instance {
 		return wire.DropNotForUs
 	}
+	if e.discovery.SaysNothingNew(now.Mono, p, d.From, d.Iface) {
+		return wire.DropNothingNew // among many who start together most of what comes: before any search
+	}
 	who := speaker{id, p.Instance}
 	if w := e.windows[who]; w != nil && !w.Fresh(p.Counter) {
 		return wire.DropReplayed
-	}
-	if e.discovery.SaysNothingNew(now.Mono, p, d.From, d.Iface) {
-		return wire.DropNothingNew
 	}
 	if !e.discovery.Admit(now.Mono, p.Key, d.From) {
 		return wire.DropBudget

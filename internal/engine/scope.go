@@ -202,27 +202,27 @@ func (e *Engine) keep(r *room, s *scope) {
 		k.Networks = append(k.Networks, n)
 	}
 	slices.SortFunc(k.Networks, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-	for id := range s.members {
-		k.Members = append(k.Members, id)
+	if k.Members = s.kept.Members; len(k.Members) != len(s.members) {
+		k.Members = slices.SortedFunc(maps.Keys(s.members), identity.DeviceID.Compare)
 	}
-	slices.SortFunc(k.Members, identity.DeviceID.Compare)
 	if !k.Equal(&s.kept) {
 		s.kept = k
 		e.out.Keep = append(e.out.Keep, k)
 	}
 }
 
-// keepMember has the store know of one more member. What is known of the others stays as it is: a crowd is not sorted
-// anew for each of whom it consists.
+// keepMember has the store know of one more member. What is known of the others stays as it is: a crowd is not copied
+// for each of whom it consists.
 func (e *Engine) keepMember(r *room, s *scope, id identity.DeviceID) {
-	s.members[id] = true
-	i, there := slices.BinarySearchFunc(s.kept.Members, id, identity.DeviceID.Compare)
-	if there || s.kept.ID != uint64(s.id) || len(s.kept.Members) != len(s.members)-1 { // not all of it was ever told
+	all := s.kept.ID == uint64(s.id) && len(s.kept.Members) == len(s.members)
+	if s.members[id] = true; !all { // not all of it was ever told
 		e.keep(r, s)
 		return
 	}
-	s.kept.Members = slices.Insert(slices.Clone(s.kept.Members), i, id)
-	e.out.Keep = append(e.out.Keep, s.kept)
+	s.kept.Members = append(s.kept.Members, id)
+	kept := s.kept
+	kept.Members = slices.Clip(kept.Members) // what we add next is ours alone
+	e.out.Keep = append(e.out.Keep, kept)
 }
 
 // keepAgain has the store told once more what s is: it may be what it could not keep.

@@ -425,24 +425,25 @@ func (w *world) settled() time.Duration {
 func (c *checker) apart(before time.Duration) (*feed, *node, *node) {
 	for _, s := range c.w.segments {
 		members := s.members()
+		served, high := make([][]*keptScope, len(members)), make([]uint64, len(members))
+		for i, n := range members {
+			served[i] = n.served()
+		}
 		for _, f := range c.order {
 			if f.home != s || f.author.insider != nil || f.forked {
 				continue
 			}
-			count, _ := slices.BinarySearch(f.said, before)
-			var most *node
-			for _, n := range members {
-				if n.deaf == 0 && (most == nil || c.high(n, f) > c.high(most, f)) {
-					most = n
+			most := -1
+			for i, n := range members {
+				if high[i] = f.highIn(served[i]); n.deaf == 0 && (most < 0 || high[i] > high[most]) {
+					most = i
 				}
 			}
-			for _, n := range members {
+			count, _ := slices.BinarySearch(f.said, before)
+			for i, n := range members {
 				// Who gives up what is old may have given up all of a feed; who hears next to nothing may take longer.
-				if n.mayLack() {
-					continue
-				}
-				if c.high(n, f) < min(uint64(count), c.high(most, f)) {
-					return f, n, most
+				if !n.mayLack() && high[i] < min(uint64(count), high[most]) {
+					return f, n, members[most]
 				}
 			}
 		}
@@ -454,15 +455,27 @@ func (c *checker) apart(before time.Duration) (*feed, *node, *node) {
 func (n *node) mayLack() bool { return n.keep.Count > 0 || n.deaf > 0 }
 
 // high is how far a node has a feed, in what it shows now.
-func (c *checker) high(n *node, f *feed) (high uint64) {
-	for _, id := range n.scopes() {
-		if s := n.disk.scope(id); s != nil {
-			if r := s.chains[record.Chain{Feed: f.id}]; r != nil && len(r.entries) > 0 {
-				high = max(high, r.high())
-			}
+func (c *checker) high(n *node, f *feed) uint64 { return f.highIn(n.served()) }
+
+// highIn is how far some scopes have f.
+func (f *feed) highIn(served []*keptScope) (high uint64) {
+	for _, s := range served {
+		if r := s.chains[record.Chain{Feed: f.id}]; r != nil && len(r.entries) > 0 {
+			high = max(high, r.high())
 		}
 	}
 	return high
+}
+
+// served is what a node serves now, as its disk has it.
+func (n *node) served() []*keptScope {
+	var all []*keptScope
+	for _, id := range n.scopes() {
+		if s := n.disk.scope(id); s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // scopes are those that a node serves now.

@@ -1,10 +1,12 @@
-//go:build unix
+//go:build linux
 
 package sim
 
 import (
+	"cmp"
 	"flag"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +16,12 @@ import (
 	"bcast/internal/wire"
 )
 
-var crowdFlag = flag.Int("sim.crowd", 0, "have so many devices come together and be idle")
+var (
+	crowdFlag  = flag.Int("sim.crowd", 0, "have so many devices come together and be idle")
+	withinFlag = flag.Duration("sim.within", 0, "within which a crowd comes; 0: a hundred devices a second")
+	idleFlag   = flag.Duration("sim.idle", 5*time.Minute, "how long a crowd is idle")
+	largeFlag  = flag.Int("sim.large", 0, "GiB of memory to be had in large pages")
+)
 
 // TestCrowd is `scripts/sim crowd N`: what so many devices on one wire, all in one room, cost.
 func TestCrowd(t *testing.T) {
@@ -22,10 +29,11 @@ func TestCrowd(t *testing.T) {
 		t.Skip("run by scripts/sim crowd N")
 	}
 	nodes := *crowdFlag
+	askLargePages(t, *largeFlag)
 	opt := steady(nodes)
-	opt.Posts, opt.Together = 0, max(time.Second, time.Duration(nodes)*10*time.Millisecond)
+	opt.Posts, opt.Together = 0, cmp.Or(*withinFlag, max(time.Second, time.Duration(nodes)*10*time.Millisecond))
 	settled := opt.Together + 2*time.Minute
-	opt.Duration = settled + 5*time.Minute
+	opt.Duration = settled + *idleFlag
 	w := newWorld(opt)
 	pairs, met := 0, time.Duration(0)
 	w.watch = func(_ *node, e engine.Event) {
@@ -35,15 +43,19 @@ func TestCrowd(t *testing.T) {
 	}
 	began := spent()
 	var level time.Duration
+	var early int // datagrams until then
 	var look func()
 	look = func() {
-		if f, _, _ := w.check.apart(0); f == nil && w.now > opt.Together {
-			level = w.now
-			return
+		if w.now > opt.Together {
+			if f, _, _ := w.check.apart(0); f == nil {
+				level, early = w.now, w.count.Sent
+				return
+			}
 		}
+		t.Logf("at %v %d pairs met, %v of CPU", w.now, pairs, (spent() - began).Round(time.Second))
 		w.after(time.Second, look)
 	}
-	w.at(opt.Together, look)
+	w.at(time.Second, look)
 	var coming Count
 	var came time.Duration
 	w.at(settled, func() {
@@ -58,6 +70,9 @@ func TestCrowd(t *testing.T) {
 	report(t, "%d devices started within %v: %d pairs met, the last after %v, all level after %v; %d datagrams sent, %d "+
 		"received; %v of CPU", nodes, opt.Together, pairs, met.Round(time.Millisecond), level.Round(time.Millisecond),
 		coming.Sent, coming.Received, came.Round(time.Millisecond))
+	report(t, "until all were level %.0f datagrams a second together, %.0f a device; until 2m later broadcast %v, unicast "+
+		"%v; trace %x", float64(early)/max(level.Seconds(), 1), float64(early)/float64(nodes), coming.Broadcasts,
+		coming.Unicasts, r.Trace)
 	digests := float64(r.Count.Broadcasts[wire.TypeDigest]+r.Count.Unicasts[wire.TypeDigest]) / idle
 	report(t, "then idle: %.2f datagrams a second together, of them beats %.2f, digests %.2f; %v of CPU a simulated hour and "+
 		"device; broadcast %v, unicast %v", float64(r.Count.Sent)/idle, float64(r.Count.Broadcasts[wire.TypeBeat])/idle,
@@ -73,6 +88,18 @@ func TestCrowd(t *testing.T) {
 	report(t, "memory: %.0f MB, of them engines %.0f, in each a peer with its join record and what it told of others' %.0f "+
 		"bytes", float64(with)/1e6, engines/1e6, engines/float64(nodes)/float64(nodes-1))
 	runtime.KeepAlive(w)
+}
+
+// askLargePages has the next so many GiB of heap be in large pages, if the system has them for who asks. What a crowd's
+// devices know is spread over more memory than a processor has addresses of small pages at hand.
+func askLargePages(t *testing.T, gib int) {
+	if gib == 0 {
+		return
+	}
+	if err := syscall.Madvise(make([]byte, gib<<30), syscall.MADV_HUGEPAGE); err != nil {
+		t.Logf("no large pages: %v", err)
+	}
+	debug.FreeOSMemory() // given back, it stays marked
 }
 
 // spent is the processor time that this process took.

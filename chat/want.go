@@ -378,8 +378,8 @@ func (r *Room) lacking(f *feed, w *wire.Want, room int) {
 	}
 }
 
-// heldBy notes that a member claims to have f, if that is more than we have, and tells whether it did. When the table is
-// full, the member asked in vain most often makes place.
+// heldBy notes that a member claims to have f, if that is more than we have, and tells whether it did. When the table
+// is full, the member asked in vain most often makes place.
 func (f *feed) heldBy(id identity.DeviceID, c wire.FeedClaim) bool {
 	if c.High < max(f.next, 1) {
 		return false

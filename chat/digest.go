@@ -64,8 +64,8 @@ func (s *sum) bytes() (b [32]byte) {
 // silent where enough others have just said the same, or so many something else that nobody can look into more.
 //
 //	interval doubles from digestMin to digestMax; in each, at a random moment of its second half, a digest is sent
-//	unless equal ones of trickleK members were heard, or any of trickleMost; a difference or a change begins again at
-//	digestMin
+//	unless equal ones of trickleK members were heard, or any of trickleMost: then in one of trickleRare intervals; a
+//	difference or a change begins again at digestMin
 type trickle struct {
 	interval time.Duration
 	ends     time.Duration
@@ -77,9 +77,11 @@ type trickle struct {
 const (
 	// trickleK is how many equal digests make an own one needless.
 	trickleK = 2
-	// trickleMost is how many digests are enough, whatever they say. While a crowd comes no two are equal; each is heard
-	// by all, and all compare with one of them twice a second at most.
+	// trickleMost is how many digests are enough, whatever they say, in all but one of trickleRare intervals. While a
+	// crowd comes no two are equal; each is heard by all, and all compare with one of them twice a second at most. But
+	// whoever makes up so many devices must not silence what others have.
 	trickleMost = 50
+	trickleRare = 8
 )
 
 func (t *trickle) deadline() time.Duration { return min(t.fire, t.ends) }
@@ -120,7 +122,7 @@ func (t *trickle) changed(now time.Duration, p *profile, rng *rand.Rand) {
 func (t *trickle) advance(now time.Duration, p *profile, rng *rand.Rand) (send bool) {
 	if now >= t.fire {
 		t.fire = never
-		send = len(t.agreed) < trickleK && len(t.heard) < trickleMost
+		send = len(t.agreed) < trickleK && (len(t.heard) < trickleMost || rng.IntN(trickleRare) == 0)
 	}
 	if now >= t.ends {
 		t.begin(now, min(2*t.interval, p.digestMax), rng)

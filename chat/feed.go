@@ -131,6 +131,7 @@ func (r *Room) placeForFeed() bool {
 		if f.high == 0 && !f.hasPrev && f != r.own && !r.isForked(f) {
 			r.forgetTree(f.id.Feed)
 			r.drop(f)
+			r.receipts.forget(f)
 			delete(r.short, short)
 			delete(r.feeds, f.id)
 			delete(r.asks, f)

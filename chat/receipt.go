@@ -211,7 +211,9 @@ func (r *Room) splitReceipt(f, y *feed) {
 // forget takes f out of what is to be told.
 func (r *receipts) forget(f *feed) {
 	is := func(o *feed) bool { return o == f }
-	r.away[f.author] = slices.DeleteFunc(r.away[f.author], is)
+	if r.away[f.author] = slices.DeleteFunc(r.away[f.author], is); len(r.away[f.author]) == 0 {
+		delete(r.away, f.author)
+	}
 	if d := r.due[f.author]; d != nil {
 		d.feeds = slices.DeleteFunc(d.feeds, is)
 	}

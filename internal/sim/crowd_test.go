@@ -73,8 +73,8 @@ func TestCrowd(t *testing.T) {
 	}
 	idle, idled := (opt.Duration - settled).Seconds(), spent()-began-came
 	report(t, "%d devices, %d in the room, started within %v: %d pairs met, the last after %v, all level after %v; %d "+
-		"datagrams sent, %d received; %v of CPU", nodes, members, opt.Together, pairs, met.Round(time.Millisecond), level.Round(time.Millisecond),
-		coming.Sent, coming.Received, came.Round(time.Millisecond))
+		"datagrams sent, %d received; %v of CPU", nodes, members, opt.Together, pairs, met.Round(time.Millisecond),
+		level.Round(time.Millisecond), coming.Sent, coming.Received, came.Round(time.Millisecond))
 	report(t, "until all were level %.0f datagrams a second together, %.0f a device; until 2m later broadcast %v, unicast "+
 		"%v; trace %x", float64(early)/max(level.Seconds(), 1), float64(early)/float64(nodes), coming.Broadcasts,
 		coming.Unicasts, r.Trace)

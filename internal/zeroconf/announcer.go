@@ -50,12 +50,12 @@ type offer struct {
 
 // Announcer makes services known until Close.
 type Announcer struct {
-	cfg      AnnouncerConfig
-	cancel   context.CancelFunc
-	work     sync.WaitGroup
-	arrivals chan incoming
-	wake     chan struct{}
-	look     atomic.Bool // the segments are to be looked at again
+	cfg    AnnouncerConfig
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	inbox  *inbox[*link]
+	wake   chan struct{}
+	look   atomic.Bool // the segments are to be looked at again
 
 	mu      sync.Mutex // guards all below
 	dice    *rand.Rand
@@ -65,8 +65,7 @@ type Announcer struct {
 	looked  bool          // at the segments
 	told    []State       // when changed was closed last
 	changed chan struct{} // closed and replaced when a state changes
-	dropped int
-	failure error // of the last look
+	failure error         // of the last look
 	ended   bool
 }
 
@@ -104,19 +103,12 @@ type link struct {
 	problem  error
 }
 
-// incoming is a datagram received by a link.
-type incoming struct {
-	link *link
-	from netip.AddrPort
-	data []byte
-}
-
 // StartAnnouncer opens the segments. What cannot be opened is in the states of what is offered.
 func StartAnnouncer(cfg AnnouncerConfig) *Announcer {
 	ctx, cancel := context.WithCancel(context.Background())
 	seed := cfg.Seed[:]
 	a := &Announcer{
-		cfg: cfg, cancel: cancel, arrivals: make(chan incoming, queued), wake: make(chan struct{}, 1),
+		cfg: cfg, cancel: cancel, inbox: newInbox[*link](), wake: make(chan struct{}, 1),
 		dice:   rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed), binary.LittleEndian.Uint64(seed[8:]))),
 		offers: map[int]offer{}, changed: make(chan struct{}),
 	}
@@ -218,7 +210,7 @@ var nowhere = map[string]string{
 func (a *Announcer) Refused() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	total := a.dropped
+	total := int(a.inbox.dropped.Load())
 	for _, l := range a.links {
 		total += l.voice.Refused()
 	}
@@ -256,10 +248,10 @@ func (a *Announcer) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case arrived := <-a.arrivals:
+		case arrived := <-a.inbox.arrivals:
 			a.mu.Lock()
-			if slices.Contains(a.links, arrived.link) { // else it is gone
-				arrived.link.voice.Receive(time.Now(), arrived.from, arrived.data)
+			if slices.Contains(a.links, arrived.at) { // else it is gone
+				arrived.at.voice.Receive(time.Now(), arrived.from, arrived.data)
 			}
 			a.mu.Unlock()
 		case <-a.wake:
@@ -382,24 +374,11 @@ func (a *Announcer) join(on Segment, l *link, hops int, groups ...netip.AddrPort
 			continue
 		}
 		l.senders[group.Addr().Is4()] = socket
-		a.work.Go(func() { a.read(l, socket) })
+		a.work.Go(func() { a.inbox.read(socket, l) })
 	}
 	if len(l.senders) > 0 {
 		l.problem = nil // one family does
 	}
-}
-
-// read hands what a socket receives to the loop until it is closed.
-func (a *Announcer) read(l *link, socket Link) {
-	each(socket, func(from netip.AddrPort, data []byte) {
-		select {
-		case a.arrivals <- incoming{l, from, data}:
-		default:
-			a.mu.Lock()
-			a.dropped++
-			a.mu.Unlock()
-		}
-	})
 }
 
 func (l *link) send(packets []speech.Packet) {

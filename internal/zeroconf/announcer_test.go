@@ -17,7 +17,7 @@ import (
 	"bcast/internal/mdns"
 )
 
-// segment is one that keeps what is sent by it; its sockets hear nothing.
+// fakeSegment is one that keeps what is sent by it; its sockets hear nothing.
 type fakeSegment struct {
 	name  string
 	addrs []netip.Addr

@@ -9,7 +9,6 @@
 package zeroconf
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -25,12 +24,6 @@ import (
 	"bcast/internal/ssdp"
 	"bcast/internal/wsd"
 )
-
-// queued is how many datagrams may wait for the loop; what comes beyond is dropped and counted.
-const queued = 256
-
-// longest is the largest datagram that is read; what is longer is cut, and no protocol takes it.
-const longest = 16 << 10
 
 // SurveyConfig says what a survey is to look for.
 type SurveyConfig struct {
@@ -85,19 +78,12 @@ type watch struct {
 	senders  []Link
 }
 
-// arrival is a datagram received.
-type arrival struct {
-	watch *watch
-	from  netip.AddrPort
-	data  []byte
-}
-
 // Survey is a survey that goes on until Close.
 type Survey struct {
 	host     Host
 	cancel   context.CancelFunc
 	work     sync.WaitGroup
-	arrivals chan arrival
+	inbox    *inbox[*watch]
 	news     chan struct{}
 	links    []Link
 	own      map[netip.Addr]bool // of this host
@@ -107,7 +93,6 @@ type Survey struct {
 	mu      sync.Mutex // guards all below
 	watches []*watch
 	roster  roster.Roster
-	dropped int
 }
 
 // StartSurvey begins a survey. What cannot be listened to is among Problems; a host without any segment is none.
@@ -121,7 +106,7 @@ func StartSurvey(ctx context.Context, cfg SurveyConfig) (*Survey, error) {
 		return nil, fmt.Errorf("survey: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Survey{host: host, cancel: cancel, arrivals: make(chan arrival, queued), news: make(chan struct{}, 1),
+	s := &Survey{host: host, cancel: cancel, inbox: newInbox[*watch](), news: make(chan struct{}, 1),
 		slots: make(chan struct{}, fetchesAtOnce), own: map[netip.Addr]bool{}, roster: roster.Roster{Vendors: cfg.Vendors}}
 	seed := host.Seed()
 	dice := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
@@ -177,29 +162,7 @@ func (s *Survey) open(on Segment, source roster.Source, p protocol, same bool, h
 // read hands what a socket receives to the loop until it is closed.
 func (s *Survey) read(w *watch, link Link) {
 	s.links = append(s.links, link)
-	s.work.Go(func() {
-		each(link, func(from netip.AddrPort, data []byte) {
-			select {
-			case s.arrivals <- arrival{w, from, data}:
-			default:
-				s.mu.Lock()
-				s.dropped++
-				s.mu.Unlock()
-			}
-		})
-	})
-}
-
-// each hands over what a link receives until it is closed or its interface is gone.
-func each(link Link, take func(from netip.AddrPort, data []byte)) {
-	buf := make([]byte, longest)
-	for {
-		n, from, err := link.Receive(buf)
-		if err != nil {
-			return
-		}
-		take(from, bytes.Clone(buf[:n]))
-	}
+	s.work.Go(func() { s.inbox.read(link, w) })
 }
 
 // run gives the protocols what comes and sends what is due.
@@ -210,12 +173,12 @@ func (s *Survey) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case a := <-s.arrivals:
+		case a := <-s.inbox.arrivals:
 			s.mu.Lock()
-			a.watch.protocol.Receive(time.Now(), a.from, a.data)
+			a.at.protocol.Receive(time.Now(), a.from, a.data)
 			s.mu.Unlock()
 			s.tell()
-			s.fetch(ctx, a.watch.protocol)
+			s.fetch(ctx, a.at.protocol)
 		case <-timer.C:
 		}
 		timer.Reset(time.Until(s.advance()))
@@ -289,7 +252,7 @@ func (s *Survey) isThisHost(told roster.Sighting) bool {
 func (s *Survey) Refused() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := s.dropped + s.roster.Refused()
+	total := int(s.inbox.dropped.Load()) + s.roster.Refused()
 	for _, w := range s.watches {
 		total += w.protocol.Refused()
 	}

@@ -155,6 +155,11 @@ func (b *bench) shell(line string) int { return b.app.run(b.t.Context(), strings
 func (b *bench) background(line string) (stop func() int) {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	code := make(chan int, 1)
+	b.t.Cleanup(func() {
+		if b.t.Failed() {
+			b.t.Logf("%s logged %q", line, b.err)
+		}
+	})
 	go func() { code <- b.app.run(ctx, strings.Fields(line)) }()
 	return func() int {
 		cancel()

@@ -54,5 +54,6 @@ func ServeBehind(
 		cancel()
 		server.Close()
 	}
+	<-failed // a server that was stopped before it began closes its listener only now
 	return nil
 }

@@ -94,6 +94,22 @@ func TestCloseLeavesASuccessorsSocket(t *testing.T) {
 	}
 }
 
+// A daemon may be stopped before its server has begun; the next one on the home finds no socket then.
+func TestServeLeavesNoSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 20 {
+		ln, err := control.Listen(path, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := control.Serve(ended, ln, nil, quiet); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestListenLeavesAFileAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "control.sock")
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {

@@ -95,6 +95,7 @@ func (s *Server) Serve(ctx context.Context, connections net.Listener) error {
 		cancel()
 		server.Close()
 	}
+	<-failed // a server that was stopped before it began closes its listener only now
 	return nil
 }
 

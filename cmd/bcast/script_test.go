@@ -84,7 +84,11 @@ func beginHere(ts *testscript.TestScript, negated bool, args []string) {
 		defer close(b.done)
 		b.code = run(ctx, args[1:], stdio{strings.NewReader(""), &b.out, &b.err}, func(name string) string { return env[name] })
 	}()
-	ts.Defer(func() { stop(); <-b.done })
+	ts.Defer(func() {
+		stop()
+		<-b.done
+		ts.Logf("[%s] exit %d: %s", args[0], b.code, b.err.String())
+	})
 	ts.Value(begunPrograms{}).(map[string]*begun)[args[0]] = b
 }
 

@@ -439,6 +439,7 @@ func (r *Room) Floors(now Now, floors []record.Floor) {
 				})
 			}
 			f.floor = max(f.floor, min(floor.Low, f.end()+1))
+			r.lapsed = r.lapsed || f == r.enrolled.feed && f.floor > r.enrolled.seq
 			if floor.Low <= f.end() {
 				break
 			}

@@ -3,20 +3,30 @@ package chat
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"bcast/identity"
 	"bcast/internal/record"
 )
 
-// member is what the records say of a device: the last join or leave in the room's order decides.
+// member is what is known of a device that takes part, or did: the last join or leave in the room's order decides, but
+// where a rekey shut it out.
 type member struct {
-	nick   identity.Nick
-	joined bool
-	order  uint64
-	id     record.ID
-	heard  time.Time
+	nick         identity.Nick
+	joined, left bool   // by its last record of that kind; neither: there is none that we have
+	spoke        bool   // with the keys of a private room, which proves as much as a join
+	out          uint32 // since which key epoch it is shut out; 0: it is not
+	order        uint64
+	id           record.ID
+	heard        time.Time
+}
+
+// takesPart tells whether a device with this past is a member; here says so if its presence names the room.
+func (m *member) takesPart(here bool) bool {
+	if m == nil {
+		return here
+	}
+	return m.out == 0 && (m.joined || !m.left && (m.spoke || here))
 }
 
 // Member is one member of the room.
@@ -27,17 +37,17 @@ type Member struct {
 	Away  string // it is here and said to be away; maybe why, else "away"
 }
 
-// Members are those whose last join or leave is a join and who were heard within memberLife, and those here that say
-// they are in the room, by id.
+// Members are those whose last join or leave is a join and who were heard within memberLife, and those that show or say
+// that they are in the room, by id.
 func (r *Room) Members(now Now) []Member {
 	var all []Member
 	for id, m := range r.members {
-		if m.joined && (r.isDirect() || now.Wall.Sub(m.heard) < memberLife) {
+		if r.isMember(id) && (r.isDirect() || now.Wall.Sub(m.heard) < memberLife) {
 			all = append(all, Member{ID: id, Nick: m.nick, Heard: m.heard})
 		}
 	}
-	for id, p := range r.present {
-		if r.members[id] == nil && p.InRoom {
+	for id := range r.present {
+		if r.members[id] == nil && r.isMember(id) {
 			all = append(all, Member{ID: id, Heard: now.Wall})
 		}
 	}
@@ -50,11 +60,20 @@ func (r *Room) Members(now Now) []Member {
 	return all
 }
 
-// Joined tells whether our own records say that we are a member.
+// enrolment is where a join stands.
+type enrolment struct {
+	feed *feed
+	seq  uint64
+}
+
+// Joined tells whether our own records that are kept say that we are a member, and will to who gets them.
 func (r *Room) Joined() bool {
 	m := r.members[r.self]
-	return m != nil && m.joined
+	return m != nil && m.joined && m.out == 0 && !r.lapsed
 }
+
+// Lapsed tells whether our join is to be said again.
+func (r *Room) Lapsed() bool { return r.lapsed }
 
 // Nick is the nick that a device's records give it, empty if they do not.
 func (r *Room) Nick(id identity.DeviceID) identity.Nick {
@@ -65,8 +84,31 @@ func (r *Room) Nick(id identity.DeviceID) identity.Nick {
 }
 
 func (r *Room) isMember(id identity.DeviceID) bool {
+	return r.members[id].takesPart(r.present[id].InRoom)
+}
+
+func (r *Room) newMember(id identity.DeviceID, heard time.Time) *member {
+	m := &member{heard: heard, out: r.outOf(id)}
+	r.members[id] = m
+	return m
+}
+
+// Spoke says that a device that is here has the keys that a private room has now: it is a member, whatever records of it
+// are still kept, until one says that it left. Whoever was shut out and has keys of since then is one again.
+func (r *Room) Spoke(now Now, id identity.DeviceID) {
 	m := r.members[id]
-	return m != nil && m.joined || m == nil && r.present[id].InRoom
+	if m != nil && m.spoke && m.out == 0 {
+		return
+	}
+	r.regard(id, func() {
+		if m == nil {
+			m = r.newMember(id, now.Wall)
+		}
+		if m.spoke = true; r.keyEpoch >= m.out {
+			m.out = 0
+		}
+	})
+	r.fit()
 }
 
 // show turns a stored record into events: what follows each other in it into one, but who is a member and the keys each
@@ -123,50 +165,6 @@ func (r *Room) stand(now Now, f *feed, rec *record.Record, p record.Post) {
 	}
 }
 
-// maxRekeys is how many of the last rekeys are remembered, for members that missed them.
-const maxRekeys = 8
-
-// rekeyed notes a member's rekey and takes those whom it shuts out for members no more. Whoever was shut out by one
-// that came before rekeys nothing.
-func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) {
-	if !r.isMember(f.author) && f.author != r.self {
-		return
-	}
-	if r.rekeys = append(r.rekeys, rec); len(r.rekeys) > maxRekeys {
-		r.rekeys = r.rekeys[1:]
-	}
-	for word := range strings.FieldsSeq(p.Text) {
-		id, err := identity.ParseDeviceID(word)
-		if m := r.members[id]; err == nil && m != nil && record.Compare(rec, &record.Record{
-			Header: record.Header{Order: m.order}, ID: m.id,
-		}) > 0 {
-			r.regard(id, func() { m.joined, m.order, m.id = false, rec.Header.Order, rec.ID })
-		}
-	}
-	r.fit()
-}
-
-// SetKeyEpoch says under which keys of the room our records are said from now on.
-func (r *Room) SetKeyEpoch(epoch uint32) { r.keyEpoch = epoch }
-
-// Rekeys are the records of the last rekeys, the newest last.
-func (r *Room) Rekeys() []*record.Record { return r.rekeys }
-
-// Keys are the public keys of the members, as their records show them, by id.
-func (r *Room) Keys(now Now) []identity.PublicKey {
-	byID := map[identity.DeviceID]identity.PublicKey{r.self: r.cfg.Key.Public()}
-	for _, f := range r.feeds {
-		byID[f.author] = f.id.Feed.Author
-	}
-	keys := []identity.PublicKey{byID[r.self]}
-	for _, m := range r.Members(now) {
-		if key, known := byID[m.ID]; known && m.ID != r.self {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
 // IsMember tells whether a device is a member now.
 func (r *Room) IsMember(id identity.DeviceID) bool { return id == r.self || r.isMember(id) }
 
@@ -182,11 +180,10 @@ func (r *Room) memberPost(now Now, f *feed, rec *record.Record, p record.Post) {
 func (r *Room) applyMembership(now Now, f *feed, rec *record.Record, p record.Post) {
 	m := r.members[f.author]
 	if m == nil {
-		m = &member{heard: rec.Header.Time()}
+		m = r.newMember(f.author, rec.Header.Time())
 		if m.heard.After(now.Wall) {
 			m.heard = now.Wall // a clock that is wrong makes nobody a member for longer
 		}
-		r.members[f.author] = m
 	}
 	if _, here := r.present[f.author]; here || f == r.own {
 		m.heard = now.Wall
@@ -199,15 +196,21 @@ func (r *Room) applyMembership(now Now, f *feed, rec *record.Record, p record.Po
 	if p.Nick != "" {
 		m.nick, e.Nick = p.Nick, p.Nick
 	}
-	was := m.joined
+	was := m.joined && m.out == 0
 	switch p.Kind {
 	case record.KindJoin:
-		m.joined = true
+		m.joined, m.left = true, false
+		if f.author == r.self {
+			r.enrolled = enrolment{f, rec.Header.Seq}
+			if rec.Header.KeyEpoch >= m.out {
+				m.out = 0
+			}
+		}
 		if !was {
 			e.Kind = Joined
 		}
 	case record.KindLeave:
-		m.joined = false
+		m.joined, m.left, m.spoke = false, true, false
 		if !was {
 			return
 		}

@@ -30,6 +30,8 @@ type Config struct {
 	Rand        *rand.Rand            // timing, and the epochs of own feeds: seeded from a secret
 	Fingerprint func([]byte) [16]byte // keyed by the room
 	Direct      identity.PublicKey    // of the only other member; zero: who joins is one
+	// Rekey reads a rekey's data: of which epoch the keys are, and to whom it gives them.
+	Rekey func(data []byte) (epoch uint32, named []identity.DeviceID, ok bool)
 }
 
 // Peer is what a Room knows of a device present on the link.
@@ -163,8 +165,10 @@ type Room struct {
 	wakes       served                           // and how many copies of what we say to members on Wi-Fi
 	compared    time.Duration                    // when a comparison by ranges was last begun
 	aroundAt    time.Duration                    // before when no others are asked what they have of a feed
-	rekeys      []*record.Record
-	keyEpoch    uint32 // of what we say
+	rekeys      []*rekey                         // the last ones, as they were stored
+	keyEpoch    uint32                           // of what we say
+	enrolled    enrolment                        // our own last join
+	lapsed      bool                             // it is not kept any more, or was undone by a rekey: it is to be said again
 	topic       string
 	topicBy     *record.Record                  // which set it
 	signals     map[identity.DeviceID]signalled // of members here

@@ -36,6 +36,9 @@ func (r *Room) SayAll(now Now, packs [][]record.Post, ack bool) ([]record.ID, er
 	if r.doubted {
 		r.renew(now.Mono)
 	}
+	if packs[0][0].Kind == record.KindJoin {
+		r.lapsed = false
+	}
 	members := r.freeze(now, r.own.id.Feed, r.own.next)
 	var ids []record.ID
 	for len(bodies) > 0 {

@@ -95,7 +95,7 @@ func (e *Engine) KeyOf(now Now, id identity.DeviceID) (identity.PublicKey, bool)
 			return r.direct.Key, true
 		}
 		for _, s := range r.scopes {
-			for _, key := range s.chat.Keys(now) {
+			for _, key := range s.chat.Keys() {
 				if key.ID() == id {
 					return key, true
 				}

@@ -123,10 +123,10 @@ func (c Join) do(e *Engine, now Now, token uint64) {
 		e.restore(now, r, k, c.Resume)
 	}
 	e.unite(now, r)
+	e.reopenRekeys(r)
 	for _, s := range r.scopes {
 		e.enrol(now, r, s)
 	}
-	e.reopenRekeys(r)
 	e.enter(r)
 	e.settle(now, r)
 	e.discovery.SetRooms(now.Mono, e.roomNames())

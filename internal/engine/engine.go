@@ -256,6 +256,7 @@ func (e *Engine) Stored(now Now, token uint64, floors []record.Floor, err error)
 		}
 		e.failed = nil
 		st.scope.chat.Stored(now, st.batch, floors)
+		e.rejoin(now, st.scope)
 	}
 	for _, rec := range st.batch.Records {
 		e.farewell(now, st.scope, rec.ID)
@@ -286,6 +287,7 @@ func (e *Engine) Given(now Now, scope ScopeID, floors []record.Floor) {
 		for _, s := range r.scopes {
 			if s.id == scope {
 				s.chat.Floors(now, floors)
+				e.rejoin(now, s)
 			}
 		}
 	}

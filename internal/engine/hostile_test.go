@@ -56,6 +56,7 @@ type station struct {
 	keys  engine.Keys // that a rekey brought
 	told  []engine.Reply
 	ahead time.Duration // its wall clock
+	years int           // and by how much more
 }
 
 const square identity.RoomName = "square"
@@ -96,7 +97,7 @@ func (g *segment) station(keep int) *station {
 }
 
 func (s *station) clock() engine.Now {
-	return engine.Now{Mono: s.seg.now, Wall: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(s.seg.now + s.ahead)}
+	return engine.Now{Mono: s.seg.now, Wall: time.Date(2026+s.years, 1, 2, 3, 4, 5, 0, time.UTC).Add(s.seg.now + s.ahead)}
 }
 
 func (s *station) say(text string) *record.Record {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -132,7 +131,7 @@ func (e *Engine) rekeyPosts(now Now, r *room, without []identity.DeviceID) ([]re
 	if _, err := io.ReadFull(e.cfg.Random, secret[:]); err != nil {
 		return nil, fmt.Errorf("draw a room secret: %w", err)
 	}
-	members := slices.DeleteFunc(s.chat.Keys(now), func(k identity.PublicKey) bool {
+	members := slices.DeleteFunc(s.chat.Keys(), func(k identity.PublicKey) bool {
 		return slices.Contains(without, k.ID())
 	})
 	bodies, _, err := seal.SealRekey(e.cfg.Random, r.ring.RoomID(), r.ring.Epoch()+1, e.cfg.Key.Public(), secret, members)
@@ -150,28 +149,42 @@ func (e *Engine) rekeyPosts(now Now, r *room, without []identity.DeviceID) ([]re
 	return posts, nil
 }
 
-// rekeyed takes the new keys that a stored rekey brings, if it is a member's and they are for us. A direct room has the
-// keys that follow from its devices.
+// rekeyed takes the new keys that a stored rekey brings, if it counts and they are for us. A direct room has the keys
+// that follow from its devices.
 func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
-	if !r.private || r.direct != nil || !s.chat.IsMember(ev.Device) && ev.Device != e.id {
+	if !r.private || r.direct != nil {
 		return
 	}
-	if shutsOut(ev.Posts[0], e.id) {
-		r.out = true
-		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
-		return
-	}
-	before := r.keys
-	if !e.openRekey(r, ev.Record, ev.Posts[0]) {
-		return
+	p, before := ev.Posts[0], r.keys
+	r.forgo(s)
+	counts := slices.Contains(s.chat.Rekeys(), ev.Record)
+	if counts {
+		e.openRekey(r, ev.Record, p)
 	}
 	if r.keys != before {
 		e.switchKeys(now, r)
 	}
-	if ev.Device == e.id {
+	switch {
+	case r.isShutOut(p, e.id) && (counts || slices.Contains(s.chat.Unused(), ev.Record)):
+		r.out = true
+		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
+	case counts && ev.Device == e.id:
 		for _, d := range rekeyAgain {
 			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
 		}
+	}
+}
+
+// forgo gives up the keys of rekeys that count no more, because of one that came later.
+func (r *room) forgo(s *scope) {
+	ring := r.ring
+	for _, rec := range s.chat.Unused() {
+		for _, p := range rekeysIn(rec) {
+			ring = ring.Without(p.Data)
+		}
+	}
+	if ring != r.ring {
+		r.take(ring)
 	}
 }
 
@@ -186,12 +199,13 @@ func (e *Engine) openRekey(r *room, rec *record.Record, p record.Post) bool {
 		return false
 	}
 	r.take(ring)
+	r.out = false
 	return true
 }
 
-// take has the room go on with a ring that has more keys: those who have them are in.
+// take has the room go on with other keys.
 func (r *room) take(ring *seal.Ring) {
-	r.ring, r.keys, r.out = ring, ring.Current(), false
+	r.ring, r.keys = ring, ring.Current()
 	for _, s := range r.scopes {
 		s.chat.SetKeyEpoch(ring.Epoch())
 	}
@@ -206,9 +220,10 @@ func (e *Engine) switchKeys(now Now, r *room) {
 	})
 }
 
-// shutsOut tells whether a rekey names a device among those that it shuts out.
-func shutsOut(p record.Post, id identity.DeviceID) bool {
-	return slices.Contains(strings.Fields(p.Text), id.String())
+// isShutOut tells whether a rekey shuts us out, whose id that is: it says so, and we have no keys of its epoch or later.
+func (r *room) isShutOut(p record.Post, id identity.DeviceID) bool {
+	epoch, _, ok := seal.ReadRekey(p.Data)
+	return ok && epoch > r.ring.Epoch() && slices.Contains(strings.Fields(p.Text), id.String())
 }
 
 // readmit takes the keys of an invite of after a rekey into a room that is joined: who was shut out comes back with
@@ -222,6 +237,7 @@ func (e *Engine) readmit(now Now, r *room, k *Keys) {
 		return // an empty secret: no invite has one
 	}
 	r.take(ring)
+	r.out = false
 	e.switchKeys(now, r)
 	for _, s := range r.scopes {
 		e.enrol(now, r, s)
@@ -231,9 +247,10 @@ func (e *Engine) readmit(now Now, r *room, k *Keys) {
 // reopenRekeys brings the ring of a restored room up to the rekeys that its store kept.
 func (e *Engine) reopenRekeys(r *room) {
 	for _, s := range r.scopes {
+		r.forgo(s)
 		for _, rec := range s.chat.Rekeys() {
 			for _, p := range rekeysIn(rec) {
-				r.out = !e.openRekey(r, rec, p) && (r.out || shutsOut(p, e.id))
+				r.out = !e.openRekey(r, rec, p) && (r.out || r.isShutOut(p, e.id))
 			}
 		}
 	}
@@ -309,7 +326,7 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 func rekeyFor(s *scope, id identity.DeviceID) *record.Record {
 	for _, rec := range slices.Backward(s.chat.Rekeys()) {
 		for _, p := range rekeysIn(rec) {
-			if bytes.Contains(p.Data, id[:]) {
+			if _, named, _ := seal.ReadRekey(p.Data); slices.Contains(named, id) {
 				return rec
 			}
 		}

@@ -78,6 +78,16 @@ func (s *station) epoch() uint32 {
 	return 99
 }
 
+// hasMember tells whether another one is a member of the private room here.
+func (s *station) hasMember(o *station) bool {
+	for _, r := range s.Rooms(s.clock()) {
+		if r.Name == crew {
+			return slices.ContainsFunc(r.Members, func(m chat.Member) bool { return m.ID == o.key.ID() })
+		}
+	}
+	return false
+}
+
 func (s *station) shows(text string) bool { return slices.Contains(s.shown, text) }
 
 // Traffic analysis: neither presence nor a datagram shows a private room or what is said in it.
@@ -125,8 +135,7 @@ func TestRekeyShutsOut(t *testing.T) {
 	if !c.shows("before") || c.shows("after, by a") || c.shows("after, by b") {
 		t.Errorf("who is shut out shows %q", c.shown)
 	}
-	members := a.Rooms(a.clock())[0].Members
-	if slices.ContainsFunc(members, func(m chat.Member) bool { return m.ID == c.key.ID() }) {
+	if a.hasMember(c) {
 		t.Error("who is shut out is a member")
 	}
 }
@@ -219,6 +228,28 @@ func TestRekeyRefuses(t *testing.T) {
 	}
 }
 
+// restart has a station know of the private room what the next process would: what is kept, and the home's keys.
+func (s *station) restart(home engine.Keys) {
+	kept, scope := record.Kept{}, s.kept[uint64(s.Scopes(crew)[0])]
+	ends := map[record.Chain]record.ChainState{}
+	for _, e := range scope {
+		ends[e.Chain()] = record.ChainState{Chain: e.Chain(), Low: 1, High: e.Header.Seq, Head: e.Record}
+		if posts, err := record.DecodePosts(e.Body); err == nil && posts[0].Kind != record.KindText {
+			kept.Standing = append(kept.Standing, e)
+		}
+	}
+	for _, c := range ends {
+		kept.Chains = append(kept.Chains, c)
+	}
+	s.Do(s.clock(), 8, engine.Leave{Room: crew})
+	s.settle()
+	s.kept[4711] = scope
+	s.Do(s.clock(), 9, engine.Join{
+		Room: crew, Keys: &home, Kept: []engine.KeptScope{{Scope: record.Scope{ID: 4711}, Kept: kept}},
+	})
+	s.settle()
+}
+
 // The next process has the keys from the records kept alone.
 func TestKeysComeBackFromTheStore(t *testing.T) {
 	g := newSegment(t)
@@ -231,25 +262,7 @@ func TestKeysComeBackFromTheStore(t *testing.T) {
 		g.wait(time.Second)
 		a.tell(fmt.Sprint("under keys ", n+1))
 	}
-	scope := b.Scopes(crew)[0]
-	kept := record.Kept{}
-	ends := map[record.Chain]record.ChainState{}
-	for _, e := range b.kept[uint64(scope)] {
-		ends[e.Chain()] = record.ChainState{Chain: e.Chain(), Low: 1, High: e.Header.Seq, Head: e.Record}
-		if posts, err := record.DecodePosts(e.Body); err == nil && posts[0].Kind != record.KindText {
-			kept.Standing = append(kept.Standing, e)
-		}
-	}
-	for _, c := range ends {
-		kept.Chains = append(kept.Chains, c)
-	}
-	b.Do(b.clock(), 8, engine.Leave{Room: crew})
-	b.settle()
-	b.Do(b.clock(), 9, engine.Join{
-		Room: crew, Keys: &engine.Keys{Secret: crewSecret},
-		Kept: []engine.KeptScope{{Scope: record.Scope{ID: 4711}, Kept: kept}},
-	})
-	b.settle()
+	b.restart(engine.Keys{Secret: crewSecret})
 	if b.epoch() != 3 {
 		t.Errorf("epoch %d", b.epoch())
 	}
@@ -290,4 +303,168 @@ func TestWhoWasShutOutComesBack(t *testing.T) {
 	}
 	a.tell("welcome back")
 	c.wantShown("welcome back")
+	c.restart(invite)
+	g.wait(3 * time.Second)
+	if err := say(); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// Who was shut out is so after a restart of the others, too.
+func TestShutOutAfterARestart(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b, c)
+	if err := a.rekey(c); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(15 * time.Second)
+	b.restart(engine.Keys{Secret: crewSecret})
+	g.wait(3 * time.Second)
+	if b.hasMember(c) || !b.hasMember(a) || b.epoch() != 1 {
+		t.Errorf("members %v, %v, epoch %d", b.hasMember(c), b.hasMember(a), b.epoch())
+	}
+	if err := b.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(15 * time.Second)
+	a.tell("among us")
+	b.wantShown("among us")
+	if c.shows("among us") {
+		t.Error("who is shut out reads on")
+	}
+}
+
+// segmentWith is a segment with so many stations that are off: those that follow draw other secrets.
+func segmentWith(t *testing.T, off int) *segment {
+	g := newSegment(t)
+	for range off {
+		g.station(0).off = true
+	}
+	return g
+}
+
+// shownBy counts who shows a text of those named.
+func shownBy(text string, stations ...*station) (n int) {
+	for _, s := range stations {
+		if s.shows(text) {
+			n++
+		}
+	}
+	return n
+}
+
+// Whose join is said to come last of all, because its clock is thousands of years ahead, is shut out like any other, for
+// the next rekey, too.
+func TestADV_rekey_A_join_from_the_future_keeps_nobody_in(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b, c)
+	c.years = 2500 // beyond 2^46 ms: nobody's order follows it
+	if err := c.try(engine.Say{Room: crew, Posts: []record.Post{{Kind: record.KindJoin, Nick: "c"}}}); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(time.Second)
+	for _, by := range []func() error{func() error { return a.rekey(c) }, func() error { return b.rekey() }} {
+		if err := by(); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(2 * time.Second)
+	}
+	a.tell("among us")
+	b.wantShown("among us")
+	if c.shows("among us") || a.epoch() != 2 || b.epoch() != 2 {
+		t.Errorf("epochs %d, %d; who is shut out shows %q", a.epoch(), b.epoch(), c.shown)
+	}
+}
+
+// Of two rekeys at once the one that shuts somebody out decides, whatever the commitments.
+func TestADV_rekey_Of_two_at_once_the_stricter_decides(t *testing.T) {
+	for n := range 8 {
+		g := segmentWith(t, n)
+		a, b, c, d := g.station(0), g.station(0), g.station(0), g.station(0)
+		enter(a, b, c, d)
+		if err := errors.Join(a.rekey(c), b.rekey()); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(15 * time.Second)
+		a.tell("said by a")
+		b.tell("said by b")
+		d.tell("said by d")
+		for _, text := range []string{"said by a", "said by b", "said by d"} {
+			if shownBy(text, a, b, d) != 3 || c.shows(text) {
+				t.Errorf("%d: %q is shown by %d of 3, by who is shut out: %v", n, text, shownBy(text, a, b, d), c.shows(text))
+			}
+		}
+	}
+}
+
+// Who is about to be shut out, and rekeys before that is known everywhere, wins nothing by it.
+func TestADV_rekey_Who_is_being_shut_out_wins_nothing(t *testing.T) {
+	for n := range 8 {
+		g := segmentWith(t, n)
+		a, b, c := g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		a.off = true
+		if err := c.rekey(); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(time.Second)
+		a.off, c.off = false, true
+		if err := a.rekey(c); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(30 * time.Second)
+		c.off = false
+		g.wait(30 * time.Second)
+		a.tell("said by a")
+		b.tell("said by b")
+		for _, text := range []string{"said by a", "said by b"} {
+			if shownBy(text, a, b) != 2 || c.shows(text) {
+				t.Errorf("%d: %q is shown by %d of 2, by who is shut out: %v", n, text, shownBy(text, a, b), c.shows(text))
+			}
+		}
+	}
+}
+
+// Whose join is not kept any more is a member all the same, to who comes later, and gets the keys of a rekey.
+func TestMemberWhoseJoinWasGivenUp(t *testing.T) {
+	g := newSegment(t)
+	a, b := g.station(20), g.station(20)
+	enter(a, b)
+	for n := range 60 {
+		a.tell(fmt.Sprint(n))
+	}
+	join := slices.IndexFunc(a.kept[uint64(a.Scopes(crew)[0])], func(e record.Entry) bool {
+		posts, err := e.Posts()
+		return err == nil && posts[0].Kind == record.KindJoin && e.Header.Feed.Author == a.key.Public()
+	})
+	if join < 0 {
+		t.Error("the join is kept no more, and was not said again")
+	}
+	c := g.station(0)
+	enter(c)
+	if !c.hasMember(a) || !c.hasMember(b) {
+		t.Errorf("members: %v, %v", c.hasMember(a), c.hasMember(b))
+	}
+	if err := c.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(15 * time.Second)
+	c.tell("under new keys")
+	a.wantShown("under new keys")
+	b.wantShown("under new keys")
+}
+
+// A device that names a public room in its presence is no member of a private one of that name.
+func TestADV_rekey_A_public_namesake_makes_no_member(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b)
+	c.Do(c.clock(), 1, engine.Join{Room: crew})
+	c.settle()
+	g.wait(3 * time.Second)
+	if !a.hasMember(b) || a.hasMember(c) {
+		t.Errorf("members: %v, %v", a.hasMember(b), a.hasMember(c))
+	}
 }

@@ -164,6 +164,8 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 		if reason := e.underOldKeys(now, r, s, &op); reason != "" {
 			return reason
 		}
+	} else if r.private {
+		s.chat.Spoke(now, id)
 	}
 	switch f := op.signed.Frame.(type) {
 	case wire.Cut:

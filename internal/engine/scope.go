@@ -173,23 +173,37 @@ func (e *Engine) makeScope(now Now, r *room, id ScopeID, kept record.Kept, resum
 		ID: record.RoomID(r.keys.ID), Key: e.cfg.Signer, RecvBuffer: e.cfg.RecvBuffer, Kept: kept,
 		Resume: resume && !e.unsure[id],
 		Rand:   e.cfg.Timing, Fingerprint: func(b []byte) [16]byte { return r.keys.Fingerprint(b) },
-		Direct: r.other(),
+		Direct: r.other(), Rekey: seal.ReadRekey,
 	})
+	s.chat.SetKeyEpoch(r.ring.Epoch())
 	r.scopes = append(r.scopes, s)
 	return s
 }
 
-// enrol says that we are a member, under the nick that we have now. In a direct room that goes without saying.
+// enrol says that we are a member, under the nick that we have now, unless that is said already. In a direct room that
+// goes without saying.
 func (e *Engine) enrol(now Now, r *room, s *scope) {
 	post := record.Post{Kind: record.KindJoin, Nick: e.cfg.Nick}
 	switch {
-	case e.Watching(), r.direct != nil, s.chat.Joined() && s.chat.Nick(e.id) == e.cfg.Nick:
+	case e.Watching(), r.out, r.direct != nil, s.chat.Joined() && s.chat.Nick(e.id) == e.cfg.Nick:
 		return
 	case s.chat.Joined():
 		post.Kind = record.KindNick
 	}
 	if _, err := s.chat.Say(now, []record.Post{post}, false); err != nil {
 		panic("a membership record is always well formed: " + err.Error())
+	}
+}
+
+// rejoin says again that we are a member where the record that says so is not kept any more, or a rekey undid it.
+func (e *Engine) rejoin(now Now, s *scope) {
+	if !s.chat.Lapsed() {
+		return
+	}
+	for _, r := range e.ordered {
+		if slices.Contains(r.scopes, s) && r.leaving == nil {
+			e.enrol(now, r, s)
+		}
 	}
 }
 
@@ -279,7 +293,7 @@ func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
 		s.chat.Absent(now, p.ID)
 		return
 	}
-	inRoom := slices.Contains(p.Rooms, r.name)
+	inRoom := !r.private && slices.Contains(p.Rooms, r.name) // presence names no private room, but perhaps a public namesake
 	if inRoom && p.Reached && !s.members[p.ID] && len(s.members) < maxKnown {
 		e.keepMember(r, s, p.ID)
 	}

@@ -122,6 +122,15 @@ func OpenRekey(key *identity.Key, room [16]byte, author identity.PublicKey, body
 	return epoch, secret, true, nil
 }
 
+// ReadRekey tells of the body of a rekey, without opening anything, of which epoch its secret is and to whom it is sealed.
+func ReadRekey(body []byte) (epoch uint32, named []identity.DeviceID, ok bool) {
+	epoch, _, entries, err := parseRekey(body)
+	for entry := range slices.Chunk(entries, entrySize) {
+		named = append(named, identity.DeviceID(entry[:idSize]))
+	}
+	return epoch, named, err == nil
+}
+
 // parseRekey checks a body's shape: the count is that of the entries, and their ids ascend, so that nobody is named
 // twice and there is one encoding.
 func parseRekey(b []byte) (epoch uint32, commit, entries []byte, err error) {

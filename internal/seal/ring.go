@@ -82,6 +82,18 @@ func (r *Ring) with(epoch uint32, secret Secret) (*Ring, error) {
 	return &Ring{r.id, r.newAEAD, keys[:min(len(keys), maxEpochs)]}, nil
 }
 
+// Without is the ring without the secret that a rekey's body promised. The keys of before any rekey stay in any case.
+func (r *Ring) Without(body []byte) *Ring {
+	epoch, commit, _, err := parseRekey(body)
+	kept := slices.DeleteFunc(slices.Clone(r.keys), func(k epochKey) bool {
+		return err == nil && k.epoch == epoch && bytes.Equal(k.rank[:commitSize], commit)
+	})
+	if len(kept) == 0 || len(kept) == len(r.keys) {
+		return r
+	}
+	return &Ring{r.id, r.newAEAD, kept}
+}
+
 // Drop is the ring without the epochs below one, whose grace is over. The current key stays in any case.
 func (r *Ring) Drop(below uint32) *Ring {
 	kept := slices.DeleteFunc(slices.Clone(r.keys[1:]), func(k epochKey) bool { return k.epoch < below })

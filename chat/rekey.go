@@ -1,0 +1,134 @@
+package chat
+
+import (
+	"slices"
+	"strings"
+
+	"bcast/identity"
+	"bcast/internal/record"
+)
+
+// maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
+const maxRekeys = 8
+
+// rekey is what a member's rekey says: to whom it gives the keys of an epoch, and whom it shuts out.
+type rekey struct {
+	rec    *record.Record
+	author identity.DeviceID
+	epoch  uint32
+	named  []identity.DeviceID
+	out    []identity.DeviceID
+	struck bool // another one shuts its author out: it says nothing
+	barred bool // it gives the keys to whom another one of its epoch shuts out: they are not used
+}
+
+func (k *rekey) counts() bool { return !k.struck && !k.barred }
+
+func (k *rekey) shutsOut(ids ...identity.DeviceID) bool {
+	return slices.ContainsFunc(ids, func(id identity.DeviceID) bool { return slices.Contains(k.out, id) })
+}
+
+// meet decides between a rekey and one that was stored before it, whose authors need not have known of each other. The
+// stricter one counts, whatever secrets they drew: else one who is being shut out, or who has not heard of that, would
+// undo it. If they shut out each other's members, the one that came first stands.
+func (k *rekey) meet(before *rekey) {
+	switch {
+	case before.struck:
+	case before.epoch >= k.epoch && k.shutsOut(before.author):
+		before.struck = true
+	case before.epoch != k.epoch:
+	case before.shutsOut(k.named...):
+		k.barred = true
+	case k.shutsOut(before.named...):
+		before.barred = true
+	}
+}
+
+// rekeyed notes a member's rekey and takes those whom it shuts out for members no more. Whoever was shut out by one
+// that came before rekeys nothing.
+func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) {
+	epoch, named, ok := r.cfg.Rekey(p.Data)
+	if m := r.members[f.author]; !ok || m != nil && (m.left || m.out != 0) && f.author != r.self {
+		return // of whom no join is kept, that it could say this is enough
+	}
+	k := &rekey{rec: rec, author: f.author, epoch: epoch, named: named}
+	for word := range strings.FieldsSeq(p.Text) {
+		if id, err := identity.ParseDeviceID(word); err == nil {
+			k.out = append(k.out, id)
+		}
+	}
+	for _, before := range r.rekeys {
+		if k.meet(before); before.struck {
+			r.shutOut(before.out)
+		}
+	}
+	if r.rekeys = append(r.rekeys, k); len(r.rekeys) > maxRekeys {
+		r.rekeys = r.rekeys[1:]
+	}
+	r.shutOut(k.out)
+	r.fit()
+}
+
+// shutOut finds out anew by which rekeys devices are shut out: by none that is struck.
+func (r *Room) shutOut(ids []identity.DeviceID) {
+	for _, id := range ids {
+		m := r.members[id]
+		if m != nil {
+			r.regard(id, func() { m.out, m.spoke = r.outOf(id), false })
+		}
+	}
+	r.returned()
+}
+
+// returned lets us in again once we have keys of since we were shut out, and has us say so.
+func (r *Room) returned() {
+	if m := r.members[r.self]; m != nil && m.out != 0 && r.keyEpoch >= m.out {
+		m.out, r.lapsed = 0, true
+	}
+}
+
+// outOf is the latest epoch from which a device is shut out, 0 if it is from none.
+func (r *Room) outOf(id identity.DeviceID) (epoch uint32) {
+	for _, k := range r.rekeys {
+		if !k.struck && k.shutsOut(id) {
+			epoch = max(epoch, k.epoch)
+		}
+	}
+	return epoch
+}
+
+// SetKeyEpoch says under which keys of the room our records are said from now on.
+func (r *Room) SetKeyEpoch(epoch uint32) {
+	r.keyEpoch = epoch
+	r.returned()
+}
+
+// Rekeys are the records of the last rekeys whose keys are used, the newest last.
+func (r *Room) Rekeys() []*record.Record { return r.rekeysThat((*rekey).counts) }
+
+// Unused are the records of the last rekeys whose keys are not used, because another one shuts out whoever said them or
+// was given them.
+func (r *Room) Unused() []*record.Record {
+	return r.rekeysThat(func(k *rekey) bool { return !k.counts() })
+}
+
+func (r *Room) rekeysThat(match func(*rekey) bool) (all []*record.Record) {
+	for _, k := range r.rekeys {
+		if match(k) && !slices.Contains(all, k.rec) {
+			all = append(all, k.rec)
+		}
+	}
+	return all
+}
+
+// Keys are the public keys of the members, as their records show them, ours first.
+func (r *Room) Keys() []identity.PublicKey {
+	var keys []identity.PublicKey
+	for _, f := range r.feeds {
+		if f.author != r.self && r.isMember(f.author) {
+			keys = append(keys, f.id.Feed.Author)
+		}
+	}
+	slices.SortFunc(keys, func(a, b identity.PublicKey) int { return a.ID().Compare(b.ID()) })
+	return append([]identity.PublicKey{r.cfg.Key.Public()}, slices.Compact(keys)...)
+}

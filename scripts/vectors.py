@@ -352,6 +352,8 @@ def read_want(r, seen):
     seen["limit"] = r.number("limit", 2)
     seen["ranges"] = [(r.take("feed", 8), r.number("from", 8), r.number("to", 8))
                       for _ in range(r.count("range-count", 64, 24))]
+    if not all(1 <= first <= last <= 1 << 62 for _, first, last in seen["ranges"]):
+        raise Refused("malformed")
     seen["ids"] = [r.take("record", 16) for _ in range(r.count("id-count", 64, 16))]
     seen["parts"] = [(r.take("record", 16), r.number("from", 2), r.number("to", 2))
                      for _ in range(r.count("part-count", 64, 20))]

@@ -1,6 +1,9 @@
 package wire
 
-import "unicode/utf8"
+import (
+	"slices"
+	"unicode/utf8"
+)
 
 // reader reads what frames are made of.
 type reader struct{ Fields }
@@ -28,7 +31,20 @@ func valid(c FeedClaim) bool { return c.Low != 0 && c.Low <= c.High && c.High <=
 func (r *reader) ranges() []SeqRange {
 	var ranges []SeqRange
 	for range r.Count(MaxWants, 24) {
-		ranges = append(ranges, SeqRange{Feed: [8]byte(r.Take(8)), From: r.U64(), To: r.U64()})
+		s := SeqRange{Feed: [8]byte(r.Take(8)), From: r.U64(), To: r.U64()}
+		r.FailIf(s.From == 0 || s.From > s.To || s.To > maxSeq)
+		ranges = append(ranges, s)
+	}
+	return ranges
+}
+
+// takes reads ranges of which no two have a record in common: each record is written once.
+func (r *reader) takes() []SeqRange {
+	ranges := r.ranges()
+	for i, s := range ranges {
+		r.FailIf(slices.ContainsFunc(ranges[:i], func(o SeqRange) bool {
+			return s.Feed == o.Feed && s.From <= o.To && o.From <= s.To
+		}))
 	}
 	return ranges
 }

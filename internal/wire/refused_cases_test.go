@@ -117,6 +117,13 @@ func claimOfBytes(low, high uint64) []byte {
 	return b
 }
 
+// wantOfBytes asks for one range, whatever its numbers.
+func wantOfBytes(from, to uint64) []byte {
+	b := append([]byte{5, 120, 1}, make([]byte, 8)...)
+	b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, from), to)
+	return append(b, 0, 0)
+}
+
 // refusedInside is what a member that is wrong, or wicked, seals.
 func (s *studio) refusedInside() {
 	many := bytes.Repeat([]byte{0xcc}, 64)
@@ -130,6 +137,9 @@ func (s *studio) refusedInside() {
 		{"range-count-too-long", wire.TypeRange, append([]byte{33}, many...)},
 		{"range-form-unknown", wire.TypeRange, append([]byte{1}, append(make([]byte, 16), 2)...)},
 		{"want-count-too-long", wire.TypeWant, append([]byte{2, 88, 65}, many...)},
+		{"want-from-zero", wire.TypeWant, wantOfBytes(0, 5)},
+		{"want-backwards", wire.TypeWant, wantOfBytes(6, 5)},
+		{"want-too-high", wire.TypeWant, wantOfBytes(1<<62+1, 1<<62+1)},
 		{"receipt-short", wire.TypeReceipt, []byte{0, 0, 0}},
 		{"digest-claim-low-zero", wire.TypeDigest, append(make([]byte, 36), claimOfBytes(0, 5)...)},
 		{"digest-claim-backwards", wire.TypeDigest, append(make([]byte, 36), claimOfBytes(6, 5)...)},

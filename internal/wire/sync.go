@@ -156,7 +156,7 @@ func parseMessage(k Kind, b []byte) (Message, error) {
 	case KindOffer:
 		m = Offer{Claims: r.manyClaims(false)}
 	case KindTake:
-		m = Take{Ranges: r.ranges()}
+		m = Take{Ranges: r.takes()}
 	case KindEntry:
 		m = Entry{Branch: [16]byte(r.Take(16)), Bytes: r.Rest()}
 	case KindEnd:

@@ -82,6 +82,13 @@ func TestMessagesRefused(t *testing.T) {
 	claim := func(low, high byte) []byte {
 		return append(append(make([]byte, 15), low), 0, 0, 0, 0, 0, 0, 0, high, 0, 0, 0, 0)
 	}
+	ranges := func(numbers ...byte) []byte { // from and to of each, all of one chain
+		b := []byte{byte(len(numbers) / 2)}
+		for i, n := range numbers {
+			b = append(append(b, make([]byte, 15-8*(i%2))...), n)
+		}
+		return b
+	}
 	tests := []struct {
 		name     string
 		b        []byte
@@ -106,8 +113,15 @@ func TestMessagesRefused(t *testing.T) {
 		{"a claim from 0", with(wire.KindClaims, append([]byte{0, 0, 1}, claim(0, 1)...)...), allKinds},
 		{"flag 2", with(wire.KindClaims, 2, 0, 0), allKinds},
 		{"65 ranges", with(wire.KindTake, append([]byte{65}, make([]byte, 64*24)...)...), allKinds},
+		{"a range from 0", with(wire.KindTake, ranges(0, 1)...), allKinds},
+		{"a range upside down", with(wire.KindTake, ranges(2, 1)...), allKinds},
+		{"a record taken twice", with(wire.KindTake, ranges(1, 4, 6, 9, 4, 5)...), allKinds},
+		{"a range within another", with(wire.KindTake, ranges(2, 3, 1, 9)...), allKinds},
 		{"bytes behind a take", with(wire.KindTake, 0, 0), allKinds},
 		{"an end with something", front(2, wire.KindEnd), allKinds},
+	}
+	if m, _, err := wire.CutMessage(with(wire.KindTake, ranges(1, 4, 6, 9, 5, 5)...), allKinds); err != nil {
+		t.Errorf("ranges that have nothing in common: %v, %v", m, err)
 	}
 	for _, test := range tests {
 		if m, _, err := wire.CutMessage(test.b, test.expected); err == nil {

@@ -155,7 +155,7 @@ func membership(k record.Kind) bool {
 // stand applies what a post says of how things stand: who is a member under which nick, and the topic.
 func (r *Room) stand(now Now, f *feed, rec *record.Record, p record.Post) {
 	switch {
-	case r.isDirect() && (membership(p.Kind) || p.Kind == record.KindRekey):
+	case r.isDirect() && membership(p.Kind):
 	case membership(p.Kind):
 		r.memberPost(now, f, rec, p)
 	case p.Kind == record.KindRekey:

@@ -47,6 +47,9 @@ func (k *rekey) meet(before *rekey) {
 // rekeyed notes a member's rekey and takes those whom it shuts out for members no more. Whoever was shut out by one
 // that came before rekeys nothing.
 func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) {
+	if r.cfg.Rekey == nil {
+		return
+	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
 	if m := r.members[f.author]; !ok || m != nil && (m.left || m.out != 0) && f.author != r.self {
 		return // of whom no join is kept, that it could say this is enough

@@ -30,7 +30,8 @@ type Config struct {
 	Rand        *rand.Rand            // timing, and the epochs of own feeds: seeded from a secret
 	Fingerprint func([]byte) [16]byte // keyed by the room
 	Direct      identity.PublicKey    // of the only other member; zero: who joins is one
-	// Rekey reads a rekey's data: of which epoch the keys are, and to whom it gives them.
+	// Rekey reads a rekey's data: of which epoch the keys are, and to whom it gives them. Nil: the room has no keys that
+	// change, and a rekey in it shuts nobody out.
 	Rekey func(data []byte) (epoch uint32, named []identity.DeviceID, ok bool)
 }
 

@@ -15,9 +15,6 @@ import (
 	"bcast/internal/wire"
 )
 
-// noRekey reads the rekeys of rooms that have none.
-func noRekey([]byte) (uint32, []identity.DeviceID, bool) { return 0, nil, false }
-
 // speaker is a room under test and what it said: a conversation reads hear, want, wantIdle, wait.
 type speaker struct {
 	*Room
@@ -47,7 +44,7 @@ func newSpeaker(t *testing.T, n byte) *speaker {
 	}
 	s := &speaker{t: t, now: Now{Mono: time.Second, Wall: start}}
 	s.Room = New(s.now, Config{
-		ID: record.RoomID{1}, Key: unsigned{key}, RecvBuffer: 65535, Rand: rand.New(random), Rekey: noRekey,
+		ID: record.RoomID{1}, Key: unsigned{key}, RecvBuffer: 65535, Rand: rand.New(random),
 		Fingerprint: func(b []byte) [16]byte { sum := sha256.Sum256(b); return [16]byte(sum[:16]) },
 	})
 	return s

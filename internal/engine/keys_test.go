@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -466,5 +467,30 @@ func TestADV_rekey_A_public_namesake_makes_no_member(t *testing.T) {
 	g.wait(3 * time.Second)
 	if !a.hasMember(b) || a.hasMember(c) {
 		t.Errorf("members: %v, %v", a.hasMember(b), a.hasMember(c))
+	}
+}
+
+// What is no private room has no keys that change: a post that says so shuts nobody out of it.
+func TestADV_rekey_Nobody_is_shut_out_of_a_public_room(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	g.wait(3 * time.Second)
+	ring, err := seal.NewRing(seal.PublicSecret(square), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies, _, err := seal.SealRekey(rand.NewChaCha8([32]byte{}), ring.RoomID(), 1, c.key.Public(), seal.Secret{9},
+		[]identity.PublicKey{c.key.Public()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.try(engine.Say{Room: square, Posts: []record.Post{
+		{Kind: record.KindRekey, Text: a.key.ID().String(), Data: bodies[0]},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(3 * time.Second)
+	if room := b.Rooms(b.clock())[0]; len(room.Members) != 3 || room.Epoch != 0 {
+		t.Errorf("%d members, epoch %d", len(room.Members), room.Epoch)
 	}
 }

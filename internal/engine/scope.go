@@ -169,12 +169,16 @@ func (e *Engine) makeScope(now Now, r *room, id ScopeID, kept record.Kept, resum
 		loads: map[uint64]uint64{}, chains: map[record.Chain]uint64{}, born: e.token(),
 		everywhere: r.private,
 	}
-	s.chat = chat.New(now, chat.Config{
+	cfg := chat.Config{
 		ID: record.RoomID(r.keys.ID), Key: e.cfg.Signer, RecvBuffer: e.cfg.RecvBuffer, Kept: kept,
 		Resume: resume && !e.unsure[id],
 		Rand:   e.cfg.Timing, Fingerprint: func(b []byte) [16]byte { return r.keys.Fingerprint(b) },
-		Direct: r.other(), Rekey: seal.ReadRekey,
-	})
+		Direct: r.other(),
+	}
+	if r.private && r.direct == nil {
+		cfg.Rekey = seal.ReadRekey
+	}
+	s.chat = chat.New(now, cfg)
 	s.chat.SetKeyEpoch(r.ring.Epoch())
 	r.scopes = append(r.scopes, s)
 	return s

@@ -161,17 +161,13 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
 		return
 	}
-	before := r.keys
-	if !e.openRekey(r, ev.Record, ev.Posts[0]) {
-		return
-	}
-	if r.keys != before {
-		e.switchKeys(now, r)
-	}
-	if ev.Device == e.id {
+	if before := r.ring.Of(ev.Record.Header.KeyEpoch); before != nil && ev.Device == e.id {
 		for _, d := range rekeyAgain {
 			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
 		}
+	}
+	if before := r.keys; e.openRekey(r, ev.Record, ev.Posts[0]) && r.keys != before {
+		e.switchKeys(now, r)
 	}
 }
 

@@ -76,12 +76,12 @@ import (
 	"bcast/internal/zeroconf"
 )
 
-// DefaultPort is the shared port of all bcast devices; FirstUnicastPort to LastUnicastPort are those of their own. One
-// firewall rule lets all pass.
+// DefaultPort is the shared port of all bcast devices; FirstUnicastPort to LastUnicastPort are those of their own, and
+// the one behind these is that of pushes. One firewall rule lets all pass.
 const (
 	DefaultPort      = 27474
 	FirstUnicastPort = 27475
-	LastUnicastPort  = 27490
+	LastUnicastPort  = 27489
 )
 
 // Receive buffer sizes in bytes.
@@ -250,9 +250,10 @@ func (cfg *Config) fill() error {
 			fmt.Sprintf("receive buffer of %d bytes: out of range", cfg.RecvBuffer),
 			fmt.Sprintf("choose %d to %d; below 512 the node only watches", MinRecvBuffer, MaxRecvBuffer))
 	}
-	if cfg.Port < 1 || cfg.Port > 65535 || cfg.Port >= FirstUnicastPort && cfg.Port <= LastUnicastPort {
+	const pushes = DefaultPort + bulkOffset
+	if cfg.Port < 1 || cfg.Port > 65535 || cfg.Port >= FirstUnicastPort && cfg.Port <= pushes {
 		return control.NewError(control.CodeInvalid, nil, fmt.Sprintf("shared port %d: out of range", cfg.Port),
-			fmt.Sprintf("choose 1 to 65535, but not %d to %d, which are for unicast", FirstUnicastPort, LastUnicastPort))
+			fmt.Sprintf("choose 1 to 65535, but not %d to %d, which are for unicast and pushes", FirstUnicastPort, pushes))
 	}
 	if cfg.Durability == "" {
 		cfg.Durability = durabilityNormal

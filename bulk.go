@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// bulkOffset is from the shared port to that of pushes: 27490, which the one firewall rule lets in.
+	// bulkOffset is from the shared port to that of pushes: 27490, which the one firewall rule lets in. A device that had
+	// it as its own would keep all others of its host from pushes.
 	bulkOffset = 16
 	// bulkBatch is how many datagrams are read at once.
 	bulkBatch = 128

@@ -49,6 +49,7 @@ func TestEffectsApplyAlike(t *testing.T) {
 	edit := func(a *author, order uint64, text string) record.Entry {
 		return a.says(t, order, record.Post{Kind: record.KindEdit, Text: text, Target: at})
 	}
+	first, last := edit(alice, 15, "hello"), bob.says(t, 16, record.Post{Kind: record.KindReaction, Text: "👎", Target: at})
 	cases := []struct {
 		what      string
 		effects   []record.Entry
@@ -78,6 +79,16 @@ func TestEffectsApplyAlike(t *testing.T) {
 		}, "helo", false, false, 0},
 		{"nobody else takes it back", []record.Entry{
 			reaction, alice.says(t, 13, record.Post{Kind: record.KindDelete, Target: refOf(reaction)}),
+		}, "helo", false, false, 1},
+		{"an edit is not edited", []record.Entry{
+			first, alice.says(t, 17, record.Post{Kind: record.KindEdit, Text: "x", Target: refOf(first)}),
+		}, "hello", true, false, 0},
+		{"an edit is not deleted", []record.Entry{
+			first, alice.says(t, 18, record.Post{Kind: record.KindDelete, Target: refOf(first)}),
+		}, "hello", true, false, 0},
+		{"a reaction is not edited, nor reacted to", []record.Entry{
+			last, bob.says(t, 19, record.Post{Kind: record.KindEdit, Text: "x", Target: refOf(last)}),
+			alice.says(t, 20, record.Post{Kind: record.KindReaction, Text: "🤔", Target: refOf(last)}),
 		}, "helo", false, false, 1},
 		{"of another post", []record.Entry{
 			alice.says(t, 14, record.Post{Kind: record.KindEdit, Text: "x", Target: record.Ref{Record: said.ID, Index: 1}}),

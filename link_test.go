@@ -58,3 +58,14 @@ func TestChangedInterfaces(t *testing.T) {
 		}
 	}
 }
+
+// A device that had the port of pushes as its own would keep all others of its host from them.
+func TestThePortOfPushesIsNobodysOwn(t *testing.T) {
+	if port := DefaultPort + bulkOffset; port >= FirstUnicastPort && port <= LastUnicastPort {
+		t.Errorf("port %d is that of pushes, and within %d to %d", port, FirstUnicastPort, LastUnicastPort)
+	}
+	cfg := Config{Port: DefaultPort + bulkOffset}
+	if err := cfg.fill(); err == nil {
+		t.Error("it may be the shared port, too")
+	}
+}

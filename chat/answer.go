@@ -29,20 +29,26 @@ type asker struct {
 	limit int
 }
 
+// delivery is what was sent, and to whom; to no device: to all.
+type delivery struct {
+	subject
+	to identity.DeviceID
+}
+
 // answers gathers what members ask for, so that several who miss one record get it by one broadcast (R12).
 type answers struct {
 	at      time.Duration // when the gathered are answered; never: none
 	queue   []*answer
 	byWhat  map[subject]*answer
 	loading map[uint64][]*answer
-	held    map[subject]time.Duration // answered by broadcast: not again before then
+	held    map[delivery]time.Duration // sent lately: not again before then
 }
 
 func (a *answers) init() {
 	a.at = never
 	a.byWhat = map[subject]*answer{}
 	a.loading = map[uint64][]*answer{}
-	a.held = map[subject]time.Duration{}
+	a.held = map[delivery]time.Duration{}
 }
 
 func (a *answers) deadline() time.Duration { return a.at }
@@ -151,8 +157,10 @@ func (r *Room) want(now time.Duration, from identity.DeviceID, w wire.Want) {
 	}
 }
 
+// gather queues what a member asks for, unless it was sent just now, to all or to that member: then its want is late.
 func (r *Room) gather(now time.Duration, what subject, who asker, at time.Duration) {
-	if r.answers.held[what] > now && who.limit >= r.limit { // else the broadcast was too long for it
+	toAll := r.answers.held[delivery{subject: what}] > now && who.limit >= r.limit // else it was too long for it
+	if toAll || r.answers.held[delivery{what, who.id}] > now {
 		return
 	}
 	r.answers.add(what, who, at)
@@ -235,11 +243,12 @@ func (r *Room) reply(now time.Duration, ans *answer, rec *record.Record) {
 	}
 	if wide >= askersForBroadcast {
 		r.replyTo(rec, identity.DeviceID{}, r.limit, all, int(ans.from), end)
-		r.answers.held[ans.subject] = now + r.profile.holdOff
+		r.answers.held[delivery{subject: ans.subject}] = now + r.profile.holdOff
 	}
 	for _, k := range ans.askers {
 		if wide < askersForBroadcast || k.limit < r.limit {
 			r.replyTo(rec, k.id, k.limit, all, int(ans.from), end)
+			r.answers.held[delivery{ans.subject, k.id}] = now + r.profile.wantAgain/2
 		}
 	}
 }

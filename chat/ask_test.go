@@ -197,3 +197,24 @@ func TestWhoComesUpWithItIsAskedSoon(t *testing.T) {
 		t.Errorf("asked %d times within a minute, and gives nothing", n)
 	}
 }
+
+// A want that crosses its answer is late: what went to its sender does not go there again at once, but does when the
+// answer got lost and the sender asks again, as soon as it may.
+func TestALateWantIsNotAnsweredAgain(t *testing.T) {
+	a, b := newSpeaker(t, 1), newSpeaker(t, 2)
+	a.meet(b)
+	rec := a.say("1", false)
+	a.wait(3 * time.Second)
+	a.sent = nil
+	w := wire.Want{Limit: 1400, Ranges: []wire.SeqRange{{Feed: rec.Header.Feed.Short(), From: 1, To: 1}}}
+	a.hear(b, w)
+	a.wait(2 * time.Millisecond)
+	a.want("one asker", wire.TypeRecord, 1)
+	a.hear(b, w)
+	a.wait(2 * time.Millisecond)
+	a.want("its want was late", wire.TypeRecord, 0)
+	a.wait(wired.wantAgain - 4*time.Millisecond)
+	a.hear(b, w)
+	a.wait(2 * time.Millisecond)
+	a.want("its answer got lost", wire.TypeRecord, 1)
+}

@@ -48,7 +48,7 @@ class Link:
         for s in (self.shared, self.own):
             s.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
             s.setsockopt(socket.IPPROTO_IP, 12, 1)  # IP_RECVTTL
-        for port in range(PORT + 1, PORT + 17):
+        for port in range(PORT + 1, PORT + 16):
             try:
                 self.own.bind(("", port))
                 break

@@ -15,6 +15,7 @@ import hmac
 import json
 import os
 import re
+import struct
 import sys
 import unicodedata
 
@@ -77,13 +78,15 @@ def cbor_item(b, at, limits, depth):
     if at >= len(b):
         raise Refused("malformed")
     major, n, at = b[at] >> 5, b[at] & 31, at + 1
-    if major == 7 and n in (20, 21, 22):
-        return {20: False, 21: True, 22: None}[n], at
-    if n >= 28 or major >= 6:  # indefinite lengths, tags; no version sends floats
+    if major == 7 and n < 24:  # undefined is as null
+        return {20: False, 21: True}.get(n), at
+    if n >= 28 or major == 6:  # indefinite lengths, tags
         raise Refused("malformed")
     if n >= 24:
         size = 1 << n - 24
-        n, at = int.from_bytes(b[at:at + size], "big"), at + size
+        n, at, raw = int.from_bytes(b[at:at + size], "big"), at + size, b[at:at + size]
+        if major == 7:
+            return cbor_float(raw), at
     if major < 2:
         return (-1 - n if major else n), at
     if major < 4:
@@ -101,6 +104,15 @@ def cbor_item(b, at, limits, depth):
     if len(set(map(repr, items[::2]))) != n:
         raise Refused("malformed")
     return dict(zip(items[::2], items[1::2])), at
+
+
+def cbor_float(b):
+    """A float, of which no version knows a use, or a simple value."""
+    if len(b) == 1 and b[0] >= 32:
+        return None
+    if len(b) not in (2, 4, 8):
+        raise Refused("malformed")
+    return struct.unpack({2: ">e", 4: ">f", 8: ">d"}[len(b)], b)[0]
 
 
 def utf8(b):
@@ -201,7 +213,7 @@ def read_presence(b):
 
 
 def check_claims(claims):
-    if not isinstance(claims, dict):
+    if not isinstance(claims, dict) or any(type(key) not in (int, str) for key in claims):
         raise Refused("malformed")
     check_nick(claims.get(0))
     for key in (1, 2):

@@ -96,7 +96,7 @@ type Status struct {
 	UptimeS    float64           `json:"uptime_s"`
 	Home       string            `json:"home,omitempty"` // empty for a guest, whose key lives in memory
 	Port       int               `json:"port"`           // shared broadcast port
-	Unicast    int               `json:"unicast_port"`   // this node's own port, first free of 27475–27490
+	Unicast    int               `json:"unicast_port"`   // this node's own port, first free of 27475–27489
 	RecvBuffer int               `json:"recv_buffer"`    // bytes; what is longer is cut
 	RecvQueue  int               `json:"recv_queue"`     // bytes that the system queues of what is received; 0: not told
 	Watch      bool              `json:"watch"`          // buffer below 512 bytes: sees, cannot take part

@@ -155,20 +155,21 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 	if !r.private || r.direct != nil {
 		return
 	}
-	p, before := ev.Posts[0], r.keys
+	p, keys := ev.Posts[0], r.keys
 	r.forgo(s)
 	counts := slices.Contains(s.chat.Rekeys(), ev.Record)
 	if counts {
 		e.openRekey(r, ev.Record, p)
 	}
-	if r.keys != before {
+	if r.keys != keys {
 		e.switchKeys(now, r)
 	}
+	before := r.ring.Of(ev.Record.Header.KeyEpoch)
 	switch {
 	case r.isShutOut(p, e.id) && (counts || slices.Contains(s.chat.Unused(), ev.Record)):
 		r.out = true
 		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
-	case counts && ev.Device == e.id:
+	case counts && before != nil && ev.Device == e.id:
 		for _, d := range rekeyAgain {
 			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
 		}

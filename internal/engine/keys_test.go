@@ -15,6 +15,7 @@ import (
 	"bcast/internal/engine"
 	"bcast/internal/record"
 	"bcast/internal/seal"
+	"bcast/internal/wire"
 )
 
 const crew identity.RoomName = "crew"
@@ -142,6 +143,69 @@ func TestRekeyShutsOut(t *testing.T) {
 }
 
 // A member that was away during the rekey, however long, gets the keys when it comes back.
+// Of a rekey the record alone goes under the keys of before, five times; its heads go under the new ones.
+func TestARekeyAloneGoesUnderTheKeysOfBefore(t *testing.T) {
+	g := newSegment(t)
+	a, b := g.station(0), g.station(0)
+	enter(a, b)
+	before, err := seal.Open(crewSecret, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.sent = nil
+	if err := a.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(time.Minute)
+	old, heads := 0, 0
+	for _, s := range g.sent {
+		switch {
+		case !before.Owns(s.Data):
+			if s.Type == wire.TypeHead {
+				heads++
+			}
+		case s.Type == wire.TypeRecord:
+			old++
+		default:
+			t.Errorf("a datagram of type %v under the keys of before", s.Type)
+		}
+	}
+	if old != 5 || heads == 0 {
+		t.Errorf("the rekey was sent %d times under the keys of before, heads %d times under the new", old, heads)
+	}
+}
+
+// What a rekey of many members says in several records is said again of each, also of those that are for others alone.
+func TestEachRecordOfARekeyIsSaidAgain(t *testing.T) {
+	g := newSegment(t)
+	a, b := g.station(0), g.station(0)
+	enter(a, b)
+	before, err := seal.Open(crewSecret, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []*station{a, b} {
+		bodies, _, err := seal.SealRekey(strings.NewReader(strings.Repeat("random", 1000)), crewSecret.RoomID(), 1,
+			a.key.Public(), seal.Secret{9}, []identity.PublicKey{of.key.Public()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Do(a.clock(), 3, engine.Say{Room: crew, Posts: []record.Post{{Kind: record.KindRekey, Data: bodies[0]}}})
+	}
+	a.settle()
+	g.sent = nil
+	g.wait(10 * time.Second)
+	again := 0
+	for _, s := range g.sent {
+		if s.Type == wire.TypeRecord && before.Owns(s.Data) {
+			again++
+		}
+	}
+	if again < 8 || a.epoch() != 1 || b.epoch() != 1 {
+		t.Errorf("said again %d times under the keys of before; epochs %d and %d", again, a.epoch(), b.epoch())
+	}
+}
+
 func TestAbsentMemberGetsTheNewKeys(t *testing.T) {
 	for _, away := range []time.Duration{time.Minute, 15 * time.Minute} {
 		g := newSegment(t)

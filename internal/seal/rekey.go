@@ -122,7 +122,8 @@ func OpenRekey(key *identity.Key, room [16]byte, author identity.PublicKey, body
 	return epoch, secret, true, nil
 }
 
-// ReadRekey tells of the body of a rekey, without opening anything, of which epoch its secret is and to whom it is sealed.
+// ReadRekey tells of the body of a rekey, without opening anything, of which epoch its secret is and to whom it is
+// sealed.
 func ReadRekey(body []byte) (epoch uint32, named []identity.DeviceID, ok bool) {
 	epoch, _, entries, err := parseRekey(body)
 	for entry := range slices.Chunk(entries, entrySize) {

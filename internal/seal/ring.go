@@ -112,6 +112,16 @@ func (r *Ring) Secret() Secret { return r.keys[0].secret }
 // Current is what to seal with.
 func (r *Ring) Current() *Room { return r.keys[0].room }
 
+// Of is what sealed while an epoch was the current one; nil if its keys are forgotten.
+func (r *Ring) Of(epoch uint32) *Room {
+	for _, k := range r.keys {
+		if k.epoch == epoch {
+			return k.room
+		}
+	}
+	return nil
+}
+
 // Owns finds the keys a datagram was sealed with, as far as its tag can tell: the current ones are tried first.
 func (r *Ring) Owns(datagram []byte) (*Room, bool) {
 	for _, k := range r.keys {

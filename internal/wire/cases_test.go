@@ -448,9 +448,14 @@ func (s *studio) unknown() {
 		s.alice)
 	size := int(binary.BigEndian.Uint16(p[68:]))
 	p[70] += 2 // pairs in the map
-	later := append(bytes.Clone(p[:70+size]), unhex(s.t, "1863a1616182f5f6 1903e86474776f21")...)
-	binary.BigEndian.PutUint16(later[68:], uint16(len(later)-70))
-	s.addPresence(s.begin("later-claims", "4, 11", "ok"), s.signPresence(later))
+	for _, c := range []struct{ name, claims string }{
+		{"later-claims", "1863 a1616182f5f6 1903e8 6474776f21"}, // 99: {"a": [true, null]}, 1000: "two!"
+		{"later-values", "1863 f93e00 1862 1b0000000000000001"}, // 99: 1.5, 98: 1; none of it deterministic
+	} {
+		later := append(bytes.Clone(p[:70+size]), unhex(s.t, c.claims)...)
+		binary.BigEndian.PutUint16(later[68:], uint16(len(later)-70))
+		s.addPresence(s.begin(c.name, "4, 11", "ok"), s.signPresence(later))
+	}
 
 	for _, t := range []wire.Type{31, 47, 63, 64} {
 		prefix := wire.Prefix(t)

@@ -35,11 +35,10 @@ func (s *studio) refusedOutside() {
 	kind[3] = byte(wire.TypeBye)
 	s.begin("presence-type-changed", "4, 8", "drop bad_signature").add("datagram", kind)
 
-	twice := append(bytes.Clone(good[:70]), unhex(s.t, "a2 00 6161 00 6162")...) // {0: "a", 0: "b"}
-	twice[68], twice[69] = 0, byte(len(twice)-70)
-	s.begin("presence-claims-twice", "4, 8", "drop malformed").add("datagram", s.signPresence(twice))
-
-	for _, c := range []struct{ name, claims string }{ // {0: "a", 14: [["b", type, port, []]]}
+	for _, c := range []struct{ name, claims string }{
+		{"presence-claims-twice", "a2 00 6161 00 6162"}, // {0: "a", 0: "b"}
+		{"presence-claims-key", "a2 00 6161 4163 01"},   // {0: "a", h'63': 1}
+		// {0: "a", 14: [["b", type, port, []]]}
 		{"presence-service-type", "a2 00 6161 0e 81 84 6162 69 687474702e5f746370 1850 80"}, // "http._tcp"
 		{"presence-service-port", "a2 00 6161 0e 81 84 6162 6a 5f687474702e5f746370 00 80"},
 	} {

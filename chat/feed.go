@@ -224,6 +224,9 @@ func (r *Room) Record(now Now, rec *record.Record) {
 		return
 	}
 	r.signed(f, seq)
+	if seq != f.next {
+		r.foretell(f, rec)
+	}
 	if old := f.held.at(seq); old != nil {
 		if r.parts.forget(rec); old.ID != rec.ID {
 			r.stray(rec)

@@ -89,6 +89,7 @@ const (
 	Renamed
 	Received  // Have of Members have the own post Record
 	Signalled // Device does Signal at this moment
+	Foretold  // Record waits behind a gap and brings keys without which that may never close
 	Forked    // Device signed Record and, with the same number, Branch: from that on its posts are of a branch
 	Synced    // Have of the Total records that Device has more than we came by a stream
 )
@@ -169,7 +170,7 @@ type Room struct {
 	rekeys      []*rekey                         // the last ones, as they were stored
 	keyEpoch    uint32                           // of what we say
 	enrolled    enrolment                        // our own last join
-	lapsed      bool                             // it is not kept any more, or was undone by a rekey: it is to be said again
+	lapsed      bool                             // it is kept no more, or a rekey undid it: it is to be said again
 	topic       string
 	topicBy     *record.Record                  // which set it
 	signals     map[identity.DeviceID]signalled // of members here

@@ -327,7 +327,7 @@ guard("rekey_Who_is_being_shut_out_wins_nothing", ENGINE, REKEY, "before.struck 
 guard("rekey_A_public_namesake_makes_no_member", ENGINE, "internal/engine/scope.go",
       "inRoom := !r.private && ", "inRoom := ")
 guard("rekey_Nobody_is_shut_out_of_a_public_room", ENGINE, "internal/engine/scope.go",
-      "	if r.private && r.direct == nil {\n		cfg.Rekey", "	if true {\n		cfg.Rekey")
+      "	if r.changesKeys() {\n		cfg.Rekey", "	if true {\n		cfg.Rekey")
 
 CI = ["TestADV_03_Wrong_signatures_have_a_budget", "TestADV_16_No_answer_outweighs_its_question",
       "TestADV_23_Every_bit_of_a_datagram_counts", "TestADV_36_A_forgery_moves_no_counter",

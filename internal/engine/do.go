@@ -117,8 +117,10 @@ func (c Join) do(e *Engine, now Now, token uint64) {
 	}
 	r := &room{
 		name: c.Room, ring: ring, keys: ring.Current(), shown: map[record.Chain]uint64{}, private: c.Keys != nil,
+		told:      ring.Current(),
 		ephemeral: c.Ephemeral, retention: c.Retention, switched: now.Mono, direct: c.Direct,
 	}
+	r.apart.begin(now, e.seekJitter())
 	for _, k := range c.Kept {
 		e.restore(now, r, k, c.Resume)
 	}

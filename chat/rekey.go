@@ -51,7 +51,9 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 		return false
 	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
-	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.rec.ID == rec.ID && slices.Equal(k.named, named) })
+	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool {
+		return k.rec.ID == rec.ID && slices.Equal(k.named, named)
+	})
 	if m := r.members[f.author]; !ok || known || m != nil && (m.left || m.out != 0) && f.author != r.self {
 		return false // of whom no join is kept, that it could say this is enough
 	}
@@ -85,7 +87,9 @@ func (r *Room) foretell(f *feed, rec *record.Record) {
 	}
 	for i, p := range posts {
 		if p.Kind == record.KindRekey && r.rekeyed(f, rec, p) {
-			r.out.Events = append(r.out.Events, Event{Kind: Foretold, Record: rec, Index: i, Posts: posts[i : i+1], Device: f.author})
+			r.out.Events = append(r.out.Events, Event{
+				Kind: Foretold, Record: rec, Index: i, Posts: posts[i : i+1], Device: f.author,
+			})
 		}
 	}
 }

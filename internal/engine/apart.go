@@ -8,9 +8,9 @@ import (
 	"bcast/internal/seal"
 )
 
-// Members that rekey while they do not hear each other end up with other keys each, and what the others say is of no room
-// that they know. What both still have are the keys of before. So a member that is here and was not heard under the keys
-// in use is spoken to under those: it answers with its rekey (R42), and is told the other one.
+// Members that rekey while they do not hear each other end up with other keys each, and what the others say is of no
+// room that they know. What both still have are the keys of before. So a member that is here and was not heard under
+// the keys in use is spoken to under those: it answers with its rekey (R42), and is told the other one.
 
 const (
 	// seekEach is how often such a member is spoken to.

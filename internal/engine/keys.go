@@ -171,9 +171,9 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 	}
 }
 
-// turnKeys goes on with the keys that a rekey brings, if it counts and they are for us, and without those of rekeys that
-// it shows not to count. Not before the rekey is stored are they told to the home: until then another one may show the
-// same of it, which the next process would not know.
+// turnKeys goes on with the keys that a rekey brings, if it counts and they are for us, and without those of rekeys
+// that it shows not to count. Not before the rekey is stored are they told to the home: until then another one may show
+// the same of it, which the next process would not know.
 func (e *Engine) turnKeys(now Now, r *room, s *scope, ev chat.Event) (counts bool) {
 	before := r.keys
 	r.forgo(s)
@@ -232,7 +232,8 @@ func (e *Engine) tellHome(r *room) {
 	})
 }
 
-// isShutOut tells whether a rekey shuts us out, whose id that is: it says so, and we have no keys of its epoch or after.
+// isShutOut tells whether a rekey shuts us out, whose id that is: it says so, and we have no keys of its epoch or
+// after.
 func (r *room) isShutOut(p record.Post, id identity.DeviceID) bool {
 	epoch, _, ok := seal.ReadRekey(p.Data)
 	return ok && epoch > r.ring.Epoch() && slices.Contains(strings.Fields(p.Text), id.String())

@@ -231,7 +231,7 @@ func (n *Node) Nick(ctx context.Context, nick string) error {
 		return err
 	}
 	if _, err = n.node.Do(ctx, engine.SetNick{Nick: name}); err == nil {
-		n.announceSelf(nick)
+		n.announceSelf(string(name))
 	}
 	return failure(err)
 }

@@ -31,7 +31,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 			RecvBuffer: n.cfg.RecvBuffer, RecvQueue: n.lan.QueueBytes(), Watch: e.Watching(), Peers: e.Present(),
 			Rooms: n.roomNouns(now, e), Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops),
 			Sent: byType(c.Sent), Received: byType(c.Received), SentBytes: c.SentBytes,
-			Rates: byType(pace.Sent), BytesPerSecond: pace.Bytes, Interfaces: n.interfaceNouns(clock{now}, e),
+			Rates: byType(pace.Sent), BytesPerSecond: pace.Bytes, Interfaces: n.interfaceNouns(n.clock(now), e),
 			EventID: n.events.newest(),
 		}
 		if err := e.StoreFailure(); err != nil {
@@ -139,7 +139,7 @@ func (n *Node) Peers(ctx context.Context) ([]Peer, error) {
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) {
 		names, sight := n.ifaceNames(), n.sight(e)
 		for _, p := range e.Peers() {
-			peers = append(peers, peerNoun(clock{now}, names, sight, p))
+			peers = append(peers, peerNoun(n.clock(now), names, sight, p))
 		}
 	})
 	return peers, err
@@ -204,7 +204,7 @@ func (n *Node) Members(ctx context.Context, room string) ([]Member, error) {
 				LastSeen: m.Heard.UTC(),
 			}
 			if p, known := e.Peer(m.ID); known {
-				noun.LastSeen = clock{now}.at(p.LastSeen)
+				noun.LastSeen = n.clock(now).at(p.LastSeen)
 			}
 			members = append(members, noun)
 		}

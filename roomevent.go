@@ -30,7 +30,7 @@ func (n *Node) roomEvent(
 			Post: record.Ref{Record: ev.Record.ID}.String(), Room: string(room), Members: ev.Members, Have: ev.Have,
 		}
 		for _, id := range ev.Missing {
-			noun.Receipt.Missing = append(noun.Receipt.Missing, missingNoun(now, e, n.sight(e), room, id))
+			noun.Receipt.Missing = append(noun.Receipt.Missing, n.missingNoun(now, e, n.sight(e), room, id))
 		}
 	case chat.Synced:
 		noun.Type = control.EventSync

@@ -227,7 +227,7 @@ func (n *Node) ledger(ctx context.Context, a *archive, entry record.Entry, ref r
 		for _, id := range level {
 			have[id] = true
 		}
-		count(&l, roster, have, func(id identity.DeviceID) Missing { return missingNoun(now, e, sight, a.room, id) })
+		count(&l, roster, have, func(id identity.DeviceID) Missing { return n.missingNoun(now, e, sight, a.room, id) })
 	})
 	return l, err
 }
@@ -262,9 +262,9 @@ func membersBut(
 }
 
 // lastHeard is when a member was last heard, as far as this process or its room knows.
-func lastHeard(now engine.Now, e *engine.Engine, room identity.RoomName, id identity.DeviceID) time.Time {
+func (n *Node) lastHeard(now engine.Now, e *engine.Engine, room identity.RoomName, id identity.DeviceID) time.Time {
 	if p, known := e.Peer(id); known {
-		return clock{now}.at(p.LastSeen)
+		return n.clock(now).at(p.LastSeen)
 	}
 	for _, r := range e.Rooms(now) {
 		for _, m := range r.Members {
@@ -277,12 +277,12 @@ func lastHeard(now engine.Now, e *engine.Engine, room identity.RoomName, id iden
 }
 
 // missingNoun is a member that is not known to have a post.
-func missingNoun(
+func (n *Node) missingNoun(
 	now engine.Now, e *engine.Engine, s sight, room identity.RoomName, id identity.DeviceID,
 ) Missing {
 	m := Missing{
 		ID: id.String(), Nick: string(e.Nick(room, id)), Tag: id.Tag(), Status: presenceOf(e, id),
-		Since: lastHeard(now, e, room, id),
+		Since: n.lastHeard(now, e, room, id),
 	}
 	m.Tagged, m.Verified = s.judge(e, room, id)
 	if m.Nick == "" {

@@ -276,9 +276,7 @@ func (r *Room) Present(now Now, p Peer) {
 	if !here || before != p {
 		r.fit()
 	}
-	if m := r.members[p.ID]; m != nil {
-		m.heard = now.Wall
-	}
+	r.heardBy(p.ID, now.Wall)
 	if !here {
 		r.tellAuthor(now.Mono, p.ID)
 	}
@@ -297,6 +295,7 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 	if _, known := r.present[id]; !known {
 		return
 	}
+	r.heardBy(id, now.Wall)
 	r.regard(id, func() { delete(r.present, id) })
 	r.agrees(id)
 	delete(r.ledger.agreed, id)

@@ -22,14 +22,17 @@ import (
 // Status tells what this node is, hears, sends and refuses.
 func (n *Node) Status(ctx context.Context) (Status, error) {
 	var s Status
+	var talks []uint64
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, c node.Counters) {
 		id, nick, instance := e.Own()
 		pace := c.Pace(now.Mono)
+		var rooms []Room
+		rooms, talks = n.roomNouns(now, e)
 		s = Status{
 			ID: id.String(), Nick: string(nick), Tag: id.Tag(), Instance: instance.String(),
 			UptimeS: n.node.Uptime().Seconds(), Home: n.cfg.Home, Port: n.cfg.Port, Unicast: n.lan.UnicastPort(),
 			RecvBuffer: n.cfg.RecvBuffer, RecvQueue: n.lan.QueueBytes(), Watch: e.Watching(), Peers: e.Present(),
-			Rooms: n.roomNouns(now, e), Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops),
+			Rooms: rooms, Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops),
 			Sent: byType(c.Sent), Received: byType(c.Received), SentBytes: c.SentBytes,
 			Rates: byType(pace.Sent), BytesPerSecond: pace.Bytes, Interfaces: n.interfaceNouns(n.clock(now), e),
 			EventID: n.events.newest(),
@@ -44,6 +47,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		}
 	})
 	if err == nil {
+		n.addTopics(s.Rooms, talks)
 		n.bulk.addDrops(s.Drops)
 	}
 	s.Files = n.fileCounts()
@@ -156,17 +160,20 @@ func (n *Node) ifaceNames() map[int]string {
 // Rooms lists the joined rooms.
 func (n *Node) Rooms(ctx context.Context) ([]Room, error) {
 	var rooms []Room
-	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) { rooms = n.roomNouns(now, e) })
+	var talks []uint64
+	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) { rooms, talks = n.roomNouns(now, e) })
+	n.addTopics(rooms, talks)
 	return rooms, err
 }
 
-func (n *Node) roomNouns(now engine.Now, e *engine.Engine) []Room {
-	nouns := []Room{}
+// roomNouns are the rooms, and of each the scope that own posts are shown from.
+func (n *Node) roomNouns(now engine.Now, e *engine.Engine) (nouns []Room, scopes []uint64) {
+	nouns = []Room{}
 	sight := n.sight(e)
 	for _, r := range e.Rooms(now) {
 		noun := Room{
 			Name: string(r.Name), Public: !r.Private, Members: len(r.Members), Posts: r.Stored, Missing: r.Missing,
-			DatagramLimit: r.Limit, Ephemeral: r.Ephemeral, Topic: r.Topic, ShutOut: r.Out,
+			DatagramLimit: r.Limit, Ephemeral: r.Ephemeral, ShutOut: r.Out,
 			Direct: sight.title(e, r.Name, r.Direct),
 		}
 		if keep := r.Retention; !r.Ephemeral && keep != (record.Retention{}) {
@@ -183,9 +190,9 @@ func (n *Node) roomNouns(now engine.Now, e *engine.Engine) []Room {
 		if !r.LimitedBy.IsZero() {
 			noun.LimitedBy = string(e.Nick(r.Name, r.LimitedBy)) + "-" + r.LimitedBy.Tag()
 		}
-		nouns = append(nouns, noun)
+		nouns, scopes = append(nouns, noun), append(scopes, uint64(r.Scopes[0]))
 	}
-	return nouns
+	return nouns, scopes
 }
 
 func here(presence string) bool { return presence == "self" || control.Here(presence) }

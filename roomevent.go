@@ -19,6 +19,14 @@ var changeNames = map[record.Kind]string{
 	record.KindReaction: control.EventReaction,
 }
 
+// changes is the event that a post makes by changing another one; empty: it changes none.
+func changes(p *record.Post) string {
+	if p.Kind == record.KindReaction && !isSign(p.Text) {
+		return ""
+	}
+	return changeNames[p.Kind]
+}
+
 // roomEvent is what the faces are told of what happened in a room beside posts.
 func (n *Node) roomEvent(
 	noun Event, now engine.Now, e *engine.Engine, room identity.RoomName, ev chat.Event,
@@ -78,6 +86,7 @@ func (n *Node) posted(now engine.Now, e *engine.Engine, room identity.RoomName, 
 	}
 	for i := range ev.Posts {
 		p := &ev.Posts[i]
+		n.topics.change(room, p.Kind)
 		switch {
 		case p.Kind == record.KindReply:
 			if quotes == nil {
@@ -87,14 +96,15 @@ func (n *Node) posted(now engine.Now, e *engine.Engine, room identity.RoomName, 
 		case readable(p):
 		default:
 			tell(i)
-			if changeNames[p.Kind] == "" {
+			change := changes(p)
+			if change == "" {
 				continue
 			}
 			if post := n.changed(e, room, p.Target); post != nil {
 				if post.Deleted {
 					n.withdraw(post.ID)
 				}
-				n.events.add(Event{Time: noun.Time, Type: changeNames[p.Kind], Post: post})
+				n.events.add(Event{Time: noun.Time, Type: change, Post: post})
 			}
 		}
 	}

@@ -72,9 +72,6 @@ var sayKinds = map[string]struct {
 	"delete": {record.KindDelete, true}, "reaction": {record.KindReaction, true},
 }
 
-// maxReaction is the longest reaction in bytes: a sign or a word, not a text.
-const maxReaction = 64
-
 // parsePosts are the posts that a user asks for, and the files that they offer.
 func (n *Node) parsePosts(ctx context.Context, say Say, called string) ([]record.Post, []files.Holding, error) {
 	if len(say.Files) > 0 {
@@ -95,9 +92,9 @@ func (n *Node) parsePost(ctx context.Context, say Say) (record.Post, error) {
 	case kind.target != (say.Target != ""):
 		return post, control.NewError(control.CodeInvalid, nil, fmt.Sprintf("kind %q with target %q", say.Kind, say.Target),
 			"a reply, edit, delete or reaction names a post, nothing else does")
-	case kind.kind == record.KindReaction && len(say.Text) > maxReaction:
-		return post, control.NewError(control.CodeTooLarge, nil, fmt.Sprintf("a reaction of more than %d bytes", maxReaction),
-			"say it as a reply")
+	case kind.kind == record.KindReaction && !isSign(say.Text):
+		return post, control.NewError(control.CodeTooLarge, nil,
+			fmt.Sprintf("a reaction of more than %d bytes", record.MaxReaction), "say it as a reply")
 	case !kind.target:
 		return post, nil
 	}

@@ -57,8 +57,8 @@ func (r *Room) restore(now Now, kept *record.Kept) {
 	r.restoreLedger(kept)
 }
 
-// restoreMembers applies the joins, leaves, nicks, topics and rekeys kept. A member was heard when its last record was
-// said, and not when that came, which another may have brought.
+// restoreMembers applies the joins, leaves, nicks and rekeys kept. A member was heard when its last record was said,
+// and not when that came, which another may have brought.
 func (r *Room) restoreMembers(now Now, kept *record.Kept, heard map[*feed]int64) {
 	standing := slices.Clone(kept.Standing) // as they came: of two rekeys the one that came first counts
 	slices.SortStableFunc(standing, func(a, b record.Entry) int { return cmp.Compare(a.Kept, b.Kept) })

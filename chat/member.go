@@ -157,7 +157,7 @@ func membership(k record.Kind) bool {
 	return k == record.KindJoin || k == record.KindLeave || k == record.KindNick
 }
 
-// stand applies what a post says of how things stand: who is a member under which nick, and the topic.
+// stand applies what a post says of how things stand: who is a member under which nick, and the keys.
 func (r *Room) stand(now Now, f *feed, rec *record.Record, p record.Post) {
 	switch {
 	case r.isDirect() && membership(p.Kind):
@@ -165,16 +165,11 @@ func (r *Room) stand(now Now, f *feed, rec *record.Record, p record.Post) {
 		r.memberPost(now, f, rec, p)
 	case p.Kind == record.KindRekey:
 		r.rekeyed(f, rec, p)
-	case p.Kind == record.KindTopic && (r.topicBy == nil || record.Compare(r.topicBy, rec) <= 0):
-		r.topic, r.topicBy = p.Text, rec
 	}
 }
 
 // IsMember tells whether a device is a member now.
 func (r *Room) IsMember(id identity.DeviceID) bool { return id == r.self || r.isMember(id) }
-
-// Topic is what the room is about: what the last post that sets one says, in the room's order.
-func (r *Room) Topic() string { return r.topic }
 
 // memberPost applies a join, leave or nick unless a later one, in the room's order, was applied before.
 func (r *Room) memberPost(now Now, f *feed, rec *record.Record, p record.Post) {

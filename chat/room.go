@@ -169,12 +169,10 @@ type Room struct {
 	rekeys      []*rekey                         // the last ones, as they were stored
 	keyEpoch    uint32                           // of what we say
 	enrolled    enrolment                        // our own last join
-	lapsed      bool                             // it is not kept any more, or was undone by a rekey: it is to be said again
-	topic       string
-	topicBy     *record.Record                  // which set it
-	signals     map[identity.DeviceID]signalled // of members here
-	signalledAt time.Duration                   // when we last sent one
-	awayAt      time.Duration                   // when we say again that we are away; never: we are not
+	lapsed      bool                             // it is not kept, or was undone by a rekey: it is to be said again
+	signals     map[identity.DeviceID]signalled  // of members here
+	signalledAt time.Duration                    // when we last sent one
+	awayAt      time.Duration                    // when we say again that we are away; never: we are not
 	awayText    string
 	token       uint64
 	topOrder    uint64  // of what was shown

@@ -97,8 +97,8 @@ func (r *Room) newMember(id identity.DeviceID, heard time.Time) *member {
 	return m
 }
 
-// Spoke says that a device that is here has the keys that a private room has now: it is a member, whatever records of it
-// are still kept, until one says that it left. Whoever was shut out and has keys of since then is one again.
+// Spoke says that a device that is here has the keys that a private room has now: it is a member, whatever records of
+// it are still kept, until one says that it left. Whoever was shut out and has keys of since then is one again.
 func (r *Room) Spoke(now Now, id identity.DeviceID) {
 	m := r.members[id]
 	if m != nil && m.spoke && m.out == 0 {

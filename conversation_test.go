@@ -1,10 +1,12 @@
 package bcast
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"bcast/identity"
+	"bcast/internal/control"
 	"bcast/internal/record"
 )
 
@@ -50,6 +52,9 @@ func TestEffectsApplyAlike(t *testing.T) {
 		return a.says(t, order, record.Post{Kind: record.KindEdit, Text: text, Target: at})
 	}
 	first, last := edit(alice, 15, "hello"), bob.says(t, 16, record.Post{Kind: record.KindReaction, Text: "👎", Target: at})
+	react := func(text string) record.Entry {
+		return bob.says(t, 20+uint64(len(text)), record.Post{Kind: record.KindReaction, Text: text, Target: at})
+	}
 	cases := []struct {
 		what      string
 		effects   []record.Entry
@@ -90,6 +95,10 @@ func TestEffectsApplyAlike(t *testing.T) {
 			last, bob.says(t, 19, record.Post{Kind: record.KindEdit, Text: "x", Target: refOf(last)}),
 			alice.says(t, 20, record.Post{Kind: record.KindReaction, Text: "🤔", Target: refOf(last)}),
 		}, "helo", false, false, 1},
+		{"nothing to react with", []record.Entry{
+			react(""), react(" \t\u00a0\u2003"), react(strings.Repeat("é", 32) + "x"), react(strings.Repeat("x", 300)),
+		}, "helo", false, false, 0},
+		{"the longest reaction", []record.Entry{react(strings.Repeat("é", 32))}, "helo", false, false, 1},
 		{"of another post", []record.Entry{
 			alice.says(t, 14, record.Post{Kind: record.KindEdit, Text: "x", Target: record.Ref{Record: said.ID, Index: 1}}),
 		}, "helo", false, false, 0},
@@ -99,6 +108,23 @@ func TestEffectsApplyAlike(t *testing.T) {
 		effectsOf(c.effects, identity.DeviceID.Tag).apply(&noun, alice.key.ID(), at)
 		if noun.Text != c.text || noun.Edited != c.edited || noun.Deleted != c.deleted || len(noun.Reactions) != c.reactions {
 			t.Errorf("%s: %+v", c.what, noun)
+		}
+	}
+}
+
+// What shows nothing is no event either.
+func TestPostsThatChangeOthers(t *testing.T) {
+	for _, c := range []struct {
+		post record.Post
+		want string
+	}{
+		{record.Post{Kind: record.KindReaction, Text: "👍"}, control.EventReaction},
+		{record.Post{Kind: record.KindReaction}, ""}, {record.Post{Kind: record.KindReaction, Text: strings.Repeat("x", 65)}, ""},
+		{record.Post{Kind: record.KindDelete}, control.EventDeleted}, {record.Post{Kind: record.KindEdit}, control.EventEdited},
+		{record.Post{Kind: record.KindText, Text: "x"}, ""},
+	} {
+		if got := changes(&c.post); got != c.want {
+			t.Errorf("%+v: event %q, want %q", c.post, got, c.want)
 		}
 	}
 }

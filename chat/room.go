@@ -170,12 +170,10 @@ type Room struct {
 	rekeys      []*rekey                         // the last ones, as they were stored
 	keyEpoch    uint32                           // of what we say
 	enrolled    enrolment                        // our own last join
-	lapsed      bool                             // it is kept no more, or a rekey undid it: it is to be said again
-	topic       string
-	topicBy     *record.Record                  // which set it
-	signals     map[identity.DeviceID]signalled // of members here
-	signalledAt time.Duration                   // when we last sent one
-	awayAt      time.Duration                   // when we say again that we are away; never: we are not
+	lapsed      bool                             // it is not kept, or was undone by a rekey: it is to be said again
+	signals     map[identity.DeviceID]signalled  // of members here
+	signalledAt time.Duration                    // when we last sent one
+	awayAt      time.Duration                    // when we say again that we are away; never: we are not
 	awayText    string
 	token       uint64
 	topOrder    uint64  // of what was shown
@@ -277,9 +275,7 @@ func (r *Room) Present(now Now, p Peer) {
 	if !here || before != p {
 		r.fit()
 	}
-	if m := r.members[p.ID]; m != nil {
-		m.heard = now.Wall
-	}
+	r.heardBy(p.ID, now.Wall)
 	if !here {
 		r.tellAuthor(now.Mono, p.ID)
 	}
@@ -298,6 +294,7 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 	if _, known := r.present[id]; !known {
 		return
 	}
+	r.heardBy(id, now.Wall)
 	r.regard(id, func() { delete(r.present, id) })
 	r.agrees(id)
 	delete(r.ledger.agreed, id)

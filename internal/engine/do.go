@@ -378,8 +378,7 @@ type RoomState struct {
 	Direct    identity.DeviceID // the other one of a direct room; zero: it is none
 	Out       bool              // a rekey shut us out
 	Epoch     uint32            // of the keys
-	Topic     string
-	Scopes    []ScopeID // the first is the one that own posts are shown from
+	Scopes    []ScopeID         // the first is the one that own posts are shown from
 	Members   []chat.Member
 	Stored    int
 	Missing   int
@@ -427,7 +426,7 @@ func (e *Engine) Rooms(now Now) []RoomState {
 			stored, missing := s.chat.Posts()
 			st.Stored += stored
 			if i == 0 {
-				st.Missing, st.Topic = missing, s.chat.Topic()
+				st.Missing = missing
 				st.Limit, st.LimitedBy = s.chat.Limit()
 			}
 			for _, m := range s.chat.Members(now) {

@@ -233,7 +233,7 @@ func (e *Engine) tellHome(r *room) {
 }
 
 // isShutOut tells whether a rekey shuts us out, whose id that is: it says so, and we have no keys of its epoch or
-// after.
+// later.
 func (r *room) isShutOut(p record.Post, id identity.DeviceID) bool {
 	epoch, _, ok := seal.ReadRekey(p.Data)
 	return ok && epoch > r.ring.Epoch() && slices.Contains(strings.Fields(p.Text), id.String())

@@ -299,7 +299,8 @@ func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
 		s.chat.Absent(now, p.ID)
 		return
 	}
-	inRoom := !r.private && slices.Contains(p.Rooms, r.name) // of private rooms presence names namesakes at most
+	// Presence names no private room, but perhaps a public namesake.
+	inRoom := !r.private && slices.Contains(p.Rooms, r.name)
 	if inRoom && p.Reached && !s.members[p.ID] && len(s.members) < maxKnown {
 		e.keepMember(r, s, p.ID)
 	}

@@ -303,7 +303,7 @@ func (m *Memory) selected(q Query) []record.Entry {
 	for _, id := range q.Scopes {
 		if s := m.scopes[id]; s != nil {
 			for _, it := range s.ordered {
-				if q.selects(it.Record) && (!q.Kinds || it.marks&shows != 0) {
+				if q.selects(it.Record) && (!q.Kinds || it.marks&shows != 0) && (!q.Topics || it.marks&topics == topics) {
 					found = append(found, it.Entry)
 				}
 			}

@@ -326,6 +326,9 @@ func (r *reader) page(scope uint64, q *Query) ([]record.Entry, error) {
 	if q.Kinds {
 		and("marks & 1")
 	}
+	if q.Topics {
+		and("marks & 2 AND marks & 1")
+	}
 	order := " ORDER BY ord, rid"
 	if q.Newest {
 		order = " ORDER BY ord DESC, rid DESC"

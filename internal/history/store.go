@@ -71,6 +71,7 @@ type Query struct {
 	Newest        bool
 	Search        string // words that a post holds, the last one maybe cut short
 	Kinds         bool   // only what shows something
+	Topics        bool   // only what may say what the room is about: all that shows something and how things stand
 }
 
 // Reader reads what is kept. Its methods are safe for many goroutines, also beside a writer.
@@ -114,6 +115,9 @@ const (
 	shows  = 1 << iota // something to read
 	stands             // how things stand: members, nicks, topic, keys
 )
+
+// topics are the marks of a record that may hold a topic.
+const topics = shows | stands
 
 // digest is what a store needs to know of a record's body.
 type digest struct {

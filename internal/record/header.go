@@ -13,12 +13,13 @@ import (
 // Limits of a record. MaxBody leaves room for one post of MaxText beside its CBOR; a whole record of that size still
 // fits 48 fragments at the smallest datagram limit.
 const (
-	Version    = 1
-	MaxParents = 4
-	MaxBody    = 17 << 10
-	MaxText    = 16 << 10
-	MaxOrder   = 1<<47 - 1 // milliseconds: the year 6429; more is malformed, not merely wrong
-	headerSize = 121       // without parents
+	Version     = 1
+	MaxParents  = 4
+	MaxBody     = 17 << 10
+	MaxText     = 16 << 10
+	MaxReaction = 64        // a sign or a word: a longer one is kept and not shown
+	MaxOrder    = 1<<47 - 1 // milliseconds: the year 6429; more is malformed, not merely wrong
+	headerSize  = 121       // without parents
 )
 
 // Flags of a header. The others are reserved: kept, and ignored.

@@ -181,7 +181,7 @@ func (r *Room) sources(now time.Duration, reachable func(identity.DeviceID) bool
 		return cmp.Or(cmp.Compare(a.vain, b.vain), cmp.Compare(b.covers, a.covers), a.id.Compare(b.id))
 	})
 	n := 0
-	for n < len(all) && all[n].vain == all[0].vain && 2*all[n].covers >= all[0].covers {
+	for n < len(all) && all[n].vain == all[0].vain && all[0].covers-all[n].covers <= all[n].covers {
 		n++
 	}
 	return all[:n]

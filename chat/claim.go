@@ -10,6 +10,7 @@ import (
 // claim changes what is claimed of a feed and keeps sum and order of change in step.
 func (r *Room) claim(now Now, f *feed, change func()) {
 	claimed := f.high != 0
+	r.full = false
 	if claimed {
 		r.sum.remove(f)
 		r.delist(f)

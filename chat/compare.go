@@ -13,6 +13,12 @@ type span struct{ from, to [8]byte }
 
 var everything = span{to: [8]byte{255, 255, 255, 255, 255, 255, 255, 255}}
 
+// overlaps tells whether two spans have names in common. Those of one range have none: of thirty that are all the same
+// each would cost a hash over all claims.
+func (s span) overlaps(o span) bool {
+	return bytes.Compare(s.from[:], o.to[:]) <= 0 && bytes.Compare(o.from[:], s.to[:]) <= 0
+}
+
 // claimed is the feeds with a claim within s, in the order of their short names. Nobody writes to it.
 func (r *Room) claimed(s span) []*feed {
 	compare := func(f *feed, name [8]byte) int { return bytes.Compare(f.short[:], name[:]) }
@@ -86,13 +92,14 @@ func wireClaims(feeds []*feed) []wire.FeedClaim {
 // ranges takes a member's side of a comparison. Each round either narrows a difference down or names it; a list is
 // answered only with what its sender lacks, so that it ends, and a question with one datagram of each kind.
 func (r *Room) ranges(now Now, from identity.DeviceID, f wire.Range) {
-	var unequal []span
+	var unequal, seen []span
 	var more []*feed
 	for _, s := range f.Spans {
 		here := span{s.From, s.To}
-		if bytes.Compare(s.From[:], s.To[:]) > 0 {
+		if bytes.Compare(s.From[:], s.To[:]) > 0 || slices.ContainsFunc(seen, here.overlaps) {
 			continue
 		}
+		seen = append(seen, here)
 		if !s.Listed {
 			if r.fingerprint(r.claimed(here)) != s.Fingerprint {
 				unequal = append(unequal, here)

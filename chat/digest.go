@@ -222,6 +222,7 @@ func (r *Room) learn(now Now, from identity.DeviceID, c wire.FeedClaim) bool {
 	if r.denies(now.Mono, from, f, c) {
 		return true
 	}
+	r.goBackBy(f, from, c)
 	r.begin(f, c.Low) // also if what it has ends before where we took the feed to begin
 	r.credit(now.Mono, from, c)
 	if f == r.own && c.High >= f.next {

@@ -6,7 +6,6 @@ import (
 
 	"bcast/identity"
 	"bcast/internal/record"
-	"bcast/internal/wire"
 )
 
 // feed is one author's chain as far as it is known here.
@@ -29,6 +28,7 @@ type feed struct {
 	gone    uint64        // if all that was stored was given up: where it goes on
 	anew    bool          // next does not follow what is stored: nobody has what is between
 	anewAt  time.Duration // when it begins anew unless somebody here says to have next; never: somebody does
+	skipped *skipped      // what it begins anew behind, until a record from there on has come; nil: none of that
 	held    waiting
 	bytes   int    // of held
 	proven  uint64 // the highest number that its author signed, as far as we saw
@@ -127,6 +127,9 @@ func (r *Room) placeForFeed() bool {
 	if max(len(r.feeds), len(r.short)) < maxFeeds {
 		return true
 	}
+	if r.full {
+		return false
+	}
 	for short, f := range r.short {
 		if f.high == 0 && !f.hasPrev && f != r.own && !r.isForked(f) {
 			r.forgetTree(f.id.Feed)
@@ -138,7 +141,8 @@ func (r *Room) placeForFeed() bool {
 		}
 	}
 	r.ragged = slices.DeleteFunc(r.ragged, func(f *feed) bool { return r.short[f.short] != f })
-	return max(len(r.feeds), len(r.short)) < maxFeeds
+	r.full = max(len(r.feeds), len(r.short)) >= maxFeeds
+	return !r.full
 }
 
 // drop forgets what is held of a feed behind its gap.
@@ -215,7 +219,7 @@ func (r *Room) Record(now Now, rec *record.Record) {
 	if f == r.own && seq >= f.next {
 		r.renew(now.Mono) // we said it, and do not know of it: a restored or copied home
 	}
-	if seq < f.floor {
+	if r.goBackFor(f, seq); seq < f.floor {
 		r.parts.forget(rec)
 		return
 	}
@@ -259,7 +263,7 @@ func (r *Room) enter(now Now, f *feed, rec *record.Record) {
 // signed takes the author's word that number seq is there. Of a feed of which nothing was accepted yet it corrects who
 // said that it begins later.
 func (r *Room) signed(f *feed, seq uint64) {
-	if !f.hasPrev && f.floor == 0 && seq < f.next {
+	if !f.hasPrev && f.floor == 0 && seq < f.next && f.skipped == nil {
 		f.next = 0
 	}
 	if f.next == 0 && seq == 1 {
@@ -297,6 +301,9 @@ func (r *Room) accept(f *feed) {
 			r.stray(rec)
 			return
 		}
+		if f.skipped != nil {
+			f.skipped, f.floor = nil, max(f.floor, f.next)
+		}
 		f.step(rec)
 		f.owner = asked{}
 		for _, h := range f.holders {
@@ -315,7 +322,10 @@ func (r *Room) accept(f *feed) {
 // counts.
 func (r *Room) begin(f *feed, low uint64) {
 	low = max(low, 1)
-	if f != r.own && f.floor == 0 && f.first == 0 && f.fork == nil && (f.next == 0 || !f.hasPrev && low < f.next) {
+	if f == r.own || f.floor != 0 || f.first != 0 || f.fork != nil || f.skipped != nil {
+		return // it is known where
+	}
+	if f.next == 0 || !f.hasPrev && low < f.next {
 		r.goOn(f, low)
 	}
 }
@@ -329,61 +339,6 @@ func (r *Room) goOn(f *feed, from uint64) {
 		}
 	}
 	r.accept(f)
-}
-
-// beginAnew gives up what nobody has any more (R13): a feed goes on from the lowest number that a member here claims to
-// have, if for anewAfter none of them claimed to have the next one. Who comes back after a long time first hears of
-// those that keep least; the others are asked.
-func (r *Room) beginAnew(now time.Duration, f *feed) {
-	r.mayLack(f)
-	low := r.lowest(f)
-	switch {
-	case f == r.own || f.first != 0 || f.next == 0 || low <= f.next || low > f.end(): // a branch is known by its ids
-		f.anewAt = never
-	case f.anewAt == never:
-		f.anewAt = now + anewAfter
-		r.askAround(now, f)
-	case now < f.anewAt:
-		r.askAround(now, f)
-	default:
-		f.anewAt, f.anew, f.floor = never, true, low
-		f.hasPrev, f.trail = false, nil
-		r.goOn(f, low)
-	}
-}
-
-// askAround asks members that said nothing of f what they have of it: by a list of it alone, which is answered with
-// what we lack (R16).
-func (r *Room) askAround(now time.Duration, f *feed) {
-	if now < r.aroundAt {
-		return
-	}
-	r.aroundAt = now + r.profile.digestMin
-	list := wire.Span{From: f.short, To: f.short, Listed: true}
-	if f.high != 0 {
-		list.Claims = wireClaims([]*feed{f})
-	}
-	var silent []identity.DeviceID
-	for _, p := range r.sortedPresent() {
-		if f.holders[p.ID] == nil && r.isMember(p.ID) {
-			silent = append(silent, p.ID)
-		}
-	}
-	for _, i := range r.cfg.Rand.Perm(len(silent))[:min(len(silent), maxAround)] {
-		r.send(silent[i], Control, wire.Range{Spans: []wire.Span{list}})
-	}
-}
-
-// lowest is from which number on somebody here claims to have f; zero: nobody does. Who claims to have the next one and
-// was asked for it in vain again and again does not count: a liar would keep all from going on.
-func (r *Room) lowest(f *feed) uint64 {
-	low := uint64(0)
-	for id, h := range f.holders {
-		if h.high >= f.next && (h.low > f.next || f.askedOf(id).idle < patience) && (low == 0 || h.low < low) {
-			low = max(h.low, 1)
-		}
-	}
-	return low
 }
 
 // askedOf is how often a member that is the author or a holder of f was asked for it.

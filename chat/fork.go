@@ -27,6 +27,9 @@ const (
 	// trailKeep is how many ids of the newest records of a chain are remembered (1 KiB): a fork below is seen by asking
 	// the store.
 	trailKeep = 64
+	// maxSplits is how many chains the store may still have to split; while it is behind no other fork is followed, which
+	// takes its author one datagram and the store a transaction. It shows again.
+	maxSplits = 64
 	// maxUntold is how many proofs wait to be broadcast; the others are for those whose claims ask for them.
 	maxUntold = 64
 	// splitAgain is when the store is asked again to split a chain after it refused.
@@ -84,8 +87,9 @@ func (r *Room) chainsOf(id record.Feed) []*feed {
 func (f *feed) step(rec *record.Record) {
 	f.next, f.prev, f.hasPrev = rec.Header.Seq+1, rec.ID, true
 	f.trail = append(f.trail, rec.ID)
-	// what is on its way to the store can be found nowhere else
-	if keep := max(trailKeep, int(f.next-min(f.next, f.high))); len(f.trail) > 2*keep {
+	// what is on its way to the store can be found nowhere else; of a feed that begins late that is not all up to next
+	unstored := int(min(f.next-min(f.next, f.high), uint64(len(f.trail))))
+	if keep := max(trailKeep, unstored); len(f.trail) > 2*keep {
 		f.trail = slices.Clone(f.trail[len(f.trail)-keep:])
 	}
 }
@@ -100,6 +104,9 @@ func (f *feed) rewind(seq uint64) {
 func (r *Room) placeFor(n int) bool {
 	return r.placeForFeed() && max(len(r.feeds), len(r.short))+n <= maxFeeds
 }
+
+// mayFork tells whether one more fork can be followed: whether there is place for two branches, and the store keeps up.
+func (r *Room) mayFork() bool { return len(r.splits) < maxSplits && r.placeFor(2) }
 
 // begins is the lowest number that f has.
 func (f *feed) begins() uint64 {
@@ -250,7 +257,7 @@ func (r *Room) takeAgain(now Now, f *feed, rec *record.Record) {
 
 // forked cuts f where rec and the record that we have there follow the same one.
 func (r *Room) forked(now Now, f *feed, mine record.ID, rec *record.Record) {
-	if !r.placeFor(2) {
+	if !r.mayFork() {
 		return // as long as nothing is known of the other branch, nothing is wrong here
 	}
 	y := r.split(now, f, mine, rec)

@@ -50,7 +50,7 @@ func (r *Room) siftBoth(now Now, a, b *record.Record, seen sightings) {
 				a, b = b, a
 			}
 			r.forked(now, f, mine, a)
-		} else if f.next == seq && f.fork == nil && r.placeFor(2) {
+		} else if f.next == seq && f.fork == nil && r.mayFork() {
 			f.fork = newFork(f, seq, a.ID, b.ID)
 			f.fork.heads = [2]*record.Record{r.headOnly(a), r.headOnly(b)}
 			f.proven = min(f.proven, seq-1)

@@ -119,7 +119,7 @@ func (r *Room) renew(now time.Duration) {
 			break
 		}
 	}
-	r.own.next = 1
+	r.own.next, r.full = 1, false
 	if old != nil {
 		r.own.prev = old.head
 	}
@@ -165,6 +165,7 @@ func (r *Room) takeBack(f *feed) {
 		return
 	}
 	r.mayLack(f)
+	f.skipped, r.full = nil, false
 	if f.floor, f.anew = f.gone, false; f.high != 0 { // where it can be had beyond has to be found out anew
 		f.floor = f.low
 	}

@@ -93,6 +93,10 @@ const (
 	// askRecords and askRate bound the records that one member gets repaired: so many at once, and so many a second.
 	askRecords = 512
 	askRate    = 2048
+	// manyAsks are the feeds that may lack something and are looked at whenever one of them is due. Each one more puts off
+	// the next look by askLook, a hundred times what it takes: a liar claims thousands that nobody has.
+	manyAsks = 256
+	askLook  = 5 * time.Microsecond
 	// maxRounds is how often two members compare unequal sums of which neither side changes.
 	maxRounds = 3
 	// askersForBroadcast: that many members asking for one record get it by one broadcast.

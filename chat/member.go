@@ -128,7 +128,16 @@ func (r *Room) show(now Now, f *feed, rec *record.Record) {
 		r.topOrder = max(r.topOrder, rec.Header.Order)
 	}
 	said := Event{Kind: Posted, Record: rec, Branch: f.id.Branch, Late: late, Device: f.author}
+	rekeyed := false
 	for i, p := range posts {
+		if p.Kind == record.KindRekey {
+			if rekeyed { // the first counts: one record is not to cost a key agreement for each of its posts
+				r.tell(said, posts[said.Index:i])
+				said.Index = i + 1
+				continue
+			}
+			rekeyed = true
+		}
 		alone := membership(p.Kind) || p.Kind == record.KindRekey
 		if alone {
 			r.tell(said, posts[said.Index:i])

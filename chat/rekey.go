@@ -51,9 +51,7 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 		return false
 	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
-	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool {
-		return k.rec.ID == rec.ID && slices.Equal(k.named, named)
-	})
+	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.rec.ID == rec.ID }) // of several the first
 	if m := r.members[f.author]; !ok || known || m != nil && (m.left || m.out != 0) && f.author != r.self {
 		return false // of whom no join is kept, that it could say this is enough
 	}

@@ -122,6 +122,7 @@ type Room struct {
 	feeds map[record.Chain]*feed
 	short map[record.ShortFeed]*feed
 	own   *feed
+	full  bool // nothing in these tables makes place, and nothing changed by which it might
 
 	doubted   bool          // somebody claims more of our own feed than we have: our next record begins a new one
 	renewedAt time.Duration // when an own feed was last begun
@@ -145,6 +146,7 @@ type Room struct {
 	asks        map[*feed]*ask
 	ragged      []*feed       // those that may lack something, and maybe others
 	askAt       time.Duration // before when none of them is due
+	askRest     time.Duration // before when none is looked at: they are many
 	answers     answers
 	parts       assemblies
 	bulk        bulk

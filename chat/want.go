@@ -29,7 +29,7 @@ func (r *Room) askDeadline() time.Duration {
 	if len(r.asks) == 0 {
 		return never
 	}
-	return r.askAt
+	return max(r.askAt, r.askRest)
 }
 
 // ask begins to ask for what f lacks.
@@ -153,6 +153,7 @@ func (r *Room) Head(now Now, rec *record.Record) {
 	if f == r.own && rec.Header.Seq >= f.next {
 		r.renew(now.Mono)
 	}
+	r.goBackFor(f, rec.Header.Seq)
 	if r.isForked(f) || f.hasPrev && rec.Header.Seq < f.next {
 		r.sift(now, rec, nil)
 		return
@@ -210,6 +211,7 @@ func (r *Room) sendAsks(now time.Duration) {
 		a.at = now + a.wait + r.jitter(a.wait/4)
 	}
 	r.nextAsk()
+	r.askRest = now + time.Duration(max(len(r.asks)-manyAsks, 0))*askLook
 	for _, t := range targets {
 		if w := sending[t]; len(w.Ranges)+len(w.Parts) > 0 {
 			r.send(t, Control, *w)

@@ -276,6 +276,23 @@ guard("replay_A_recording_changes_nothing", ENGINE, "discovery/receive.go",
       "(p.Counter < known.counter ||", "(false ||")
 guard("flood_A_noisy_member_leaves_others_served", ENGINE, "internal/engine/fair.go",
       "	if s.bytes[author] < fairShare {", "	if true {")
+CHAT = "./chat"
+off("claim_A_liar_silences_nobody", CHAT, "chat/anew.go",
+    "s := f.skipped; s != nil && s.next <= seq && seq < f.next && seq > f.proven")
+off("claim_A_liar_silences_nobody", CHAT, "chat/anew.go",
+    "h := f.holders[from]; from == f.author || h == nil || h.idle < patience")
+guard("claim_Heights_keep_nobody_from_streams", CHAT, "chat/bulk.go",
+      "all[0].covers-all[n].covers <= all[n].covers {", "2*all[n].covers >= all[0].covers {")
+guard("claim_Thousands_of_gaps_cost_little", CHAT, "chat/want.go", "return max(r.askAt, r.askRest)", "return r.askAt")
+guard("claim_A_range_costs_one_look", CHAT, "chat/compare.go", " || slices.ContainsFunc(seen, here.overlaps) {", " {")
+off("claim_A_full_room_refuses_cheaply", CHAT, "chat/feed.go", "r.full")
+guard("claim_A_full_room_refuses_cheaply", CHAT, "chat/claim.go", "	r.full = false\n", "")
+guard("fork_Few_wait_for_the_store", CHAT, "chat/fork.go", "return len(r.splits) < maxSplits && ", "return ")
+guard("19_A_feed_may_begin_at_the_last_number", CHAT, "chat/fork.go",
+      "int(min(f.next-min(f.next, f.high), uint64(len(f.trail))))", "int(f.next - min(f.next, f.high))")
+guard("rekey_A_record_is_one_rekey", ENGINE, "chat/member.go", "if rekeyed {", "if rekeyed && false {")
+guard("03_A_message_drop_by_drop_takes_no_more", ENGINE, "internal/engine/stream.go", "			if taken {",
+      "			if true || taken {")
 guard("confusables_Nicks_that_look_alike_are_tagged", ".", "trust.go",
       "		if other != id && (!vouched", "		if false && (!vouched")
 guard("dictionary_A_private_room_has_a_drawn_secret", ".", "room.go",

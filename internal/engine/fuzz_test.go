@@ -8,7 +8,8 @@ import (
 )
 
 // FuzzOpen gives a member whatever another can seal: type and inside are the fuzzer's, prefix, tag and seal are right.
-// It opens heads, records, pieces, proofs of forks and signed frames, and does what they say.
+// It opens heads, records, pieces, proofs of forks and signed frames, and does what those say that prove themselves:
+// what has to be signed by a member is FuzzMember's.
 func FuzzOpen(f *testing.F) {
 	const vectors = "../wire/testdata/vectors"
 	seeds := 0

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -32,6 +33,8 @@ type segment struct {
 	queue    []flying
 	sent     []engine.Send // by stations, since the test last emptied it
 	checks   int           // signatures asked for
+	// streamPort is where all take streams; 0: nobody does.
+	streamPort uint16
 	engine.Ring
 }
 
@@ -57,6 +60,9 @@ type station struct {
 	told  []engine.Reply
 	ahead time.Duration // its wall clock
 	years int           // and by how much more
+	full  bool          // its store keeps nothing
+	// streams is what it wants of streams, where it takes some.
+	streams []engine.StreamOp
 }
 
 const square identity.RoomName = "square"
@@ -82,7 +88,7 @@ func (g *segment) station(keep int) *station {
 	}
 	s.Engine, err = engine.New(s.clock(), engine.Config{
 		Key: key, Signer: s.key, Instance: identity.Instance{Boot: 1, Nonce: uint64(n)}, Nick: identity.Nick(fmt.Sprintf("host%d", n)),
-		RecvBuffer: 65535, UnicastPort: 27475, Random: random, Timing: rand.New(random), Verify: g.verify,
+		RecvBuffer: 65535, UnicastPort: 27475, StreamPort: g.streamPort, Random: random, Timing: rand.New(random), Verify: g.verify,
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -107,11 +113,14 @@ func (s *station) say(text string) *record.Record {
 	return s.last()
 }
 
-// last is the newest record of its own.
+// last is the newest record of its own that it keeps.
 func (s *station) last() *record.Record {
 	own := slices.DeleteFunc(slices.Concat(s.kept[uint64(s.Serving(square)[0])]), func(r record.Entry) bool {
 		return r.Header.Feed.Author != s.key.Public()
 	})
+	if len(own) == 0 {
+		return nil // it was given up
+	}
 	return own[len(own)-1].Record
 }
 
@@ -123,6 +132,10 @@ func (s *station) settle() {
 			return
 		}
 		for _, st := range out.Store {
+			if s.full {
+				s.Stored(s.clock(), st.Token, nil, errors.New("no space left"))
+				continue
+			}
 			s.Stored(s.clock(), st.Token, s.append(st), nil)
 		}
 		for _, l := range out.Load {
@@ -134,7 +147,7 @@ func (s *station) settle() {
 				s.seg.queue = append(s.seg.queue, flying{from: s.addr, send: send})
 			}
 		}
-		s.told = append(s.told, out.Replies...)
+		s.told, s.streams = append(s.told, out.Replies...), append(s.streams, out.Streams...)
 		for _, e := range out.Events {
 			if e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Posted {
 				for _, p := range e.Chat.Posts {
@@ -299,7 +312,7 @@ func (f *foe) presence(t wire.Type, from netip.Addr, challenge, echo wire.Challe
 		Type: t, Instance: f.instance, Counter: f.counter,
 		Claims: wire.Claims{
 			Nick: "mallory", Challenge: challenge, Echo: echo, Addrs: []netip.Addr{from}, UnicastPort: 27475,
-			RecvBuffer: 65535, MaxVersion: 1, NextBeat: 10 * time.Minute, Rooms: []identity.RoomName{square},
+			StreamPort: f.seg.streamPort, RecvBuffer: 65535, MaxVersion: 1, NextBeat: 10 * time.Minute, Rooms: []identity.RoomName{square},
 		},
 	}, f.key)
 }

@@ -275,7 +275,8 @@ func rekeysIn(rec *record.Record) []record.Post {
 	if err != nil {
 		return nil
 	}
-	return slices.DeleteFunc(posts, func(p record.Post) bool { return p.Kind != record.KindRekey })
+	posts = slices.DeleteFunc(posts, func(p record.Post) bool { return p.Kind != record.KindRekey })
+	return posts[:min(len(posts), 1)] // of several the first counts
 }
 
 // rekeying is a rekey that is to be said again under the keys of before.

@@ -271,6 +271,33 @@ func TestEpochsFarAheadAreRefused(t *testing.T) {
 	}
 }
 
+// What a rekey seals to us costs a key agreement and a write of our own files: one record brings one.
+func TestADV_rekey_A_record_is_one_rekey(t *testing.T) {
+	g := newSegment(t)
+	a, b := g.station(0), g.station(0)
+	enter(a, b)
+	ring, err := seal.NewRing(crewSecret, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	posts := []record.Post{{Kind: record.KindText, Text: "before"}}
+	for epoch := uint32(1); epoch <= 40; epoch++ {
+		bodies, _, err := seal.SealRekey(strings.NewReader(strings.Repeat("random", 1000)), ring.RoomID(), epoch,
+			b.key.Public(), seal.Secret{byte(epoch)}, []identity.PublicKey{a.key.Public()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		posts = append(posts, record.Post{Kind: record.KindRekey, Data: bodies[0]})
+	}
+	posts = append(posts, record.Post{Kind: record.KindText, Text: "after"})
+	b.Do(b.clock(), 3, engine.Say{Room: crew, Posts: posts})
+	b.settle()
+	g.wait(time.Second)
+	if a.wantShown("before", "after"); a.epoch() != 1 {
+		t.Errorf("epoch %d", a.epoch())
+	}
+}
+
 func TestRekeyRefuses(t *testing.T) {
 	g := newSegment(t)
 	a, b := g.station(0), g.station(0)

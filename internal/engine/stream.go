@@ -242,13 +242,15 @@ func (e *Engine) entitled(st *stream) bool {
 
 // messages takes what has come of a stream.
 func (e *Engine) messages(now Now, st *stream) error {
-	for {
+	for taken := false; ; taken = true {
 		m, rest, err := wire.CutMessage(st.in, expected[st.step])
 		if err != nil {
 			return err
 		}
 		if m == nil {
-			st.in = slices.Clone(rest)
+			if taken { // else it would be copied with each byte that comes
+				st.in = slices.Clone(rest)
+			}
 			return nil
 		}
 		st.in = rest

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +117,32 @@ func frames(b []byte, messages ...wire.Message) []byte {
 		b = wire.AppendMessage(b, m)
 	}
 	return b
+}
+
+// What comes of a message drop by drop is not copied with each drop.
+func TestADV_03_A_message_drop_by_drop_takes_no_more(t *testing.T) {
+	c := newCable(t)
+	a, b := c.host(1), c.host(1)
+	c.wait(3 * time.Second)
+	s := c.knock(c.scripts(), a, b)
+	s.say(s.right())
+	var claims wire.StreamClaims
+	for n := range 600 {
+		claims.Claims = append(claims.Claims, wire.FeedClaim{Feed: record.ShortFeed{byte(n), byte(n >> 8)}, Low: 1, High: 1})
+	}
+	message := frames(nil, claims)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, drop := range message[:len(message)-1] {
+		s.sayBytes([]byte{drop})
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("%d bytes taken for a message of %d", took, len(message))
+	}
+	if s.sayBytes(message[len(message)-1:]); len(s.said) != 2 {
+		t.Errorf("%d answers", len(s.said))
+	}
 }
 
 // Who does not prove to know a room, or not here, learns nothing: not even that a room is unknown.

@@ -22,7 +22,7 @@ import (
 // Status tells what this node is, hears, sends and refuses.
 func (n *Node) Status(ctx context.Context) (Status, error) {
 	var s Status
-	var talks []uint64
+	var talks []talk
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, c node.Counters) {
 		id, nick, instance := e.Own()
 		pace := c.Pace(now.Mono)
@@ -160,14 +160,14 @@ func (n *Node) ifaceNames() map[int]string {
 // Rooms lists the joined rooms.
 func (n *Node) Rooms(ctx context.Context) ([]Room, error) {
 	var rooms []Room
-	var talks []uint64
+	var talks []talk
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) { rooms, talks = n.roomNouns(now, e) })
 	n.addTopics(rooms, talks)
 	return rooms, err
 }
 
-// roomNouns are the rooms, and of each the scope that own posts are shown from.
-func (n *Node) roomNouns(now engine.Now, e *engine.Engine) (nouns []Room, scopes []uint64) {
+// roomNouns are the rooms, and of each where its topic is read: in the scope that own posts are shown from.
+func (n *Node) roomNouns(now engine.Now, e *engine.Engine) (nouns []Room, talks []talk) {
 	nouns = []Room{}
 	sight := n.sight(e)
 	for _, r := range e.Rooms(now) {
@@ -190,9 +190,9 @@ func (n *Node) roomNouns(now engine.Now, e *engine.Engine) (nouns []Room, scopes
 		if !r.LimitedBy.IsZero() {
 			noun.LimitedBy = string(e.Nick(r.Name, r.LimitedBy)) + "-" + r.LimitedBy.Tag()
 		}
-		nouns, scopes = append(nouns, noun), append(scopes, uint64(r.Scopes[0]))
+		nouns, talks = append(nouns, noun), append(talks, talk{uint64(r.Scopes[0]), r.Order})
 	}
-	return nouns, scopes
+	return nouns, talks
 }
 
 func here(presence string) bool { return presence == "self" || control.Here(presence) }

@@ -7,6 +7,7 @@ import (
 
 	"bcast/identity"
 	"bcast/internal/control"
+	"bcast/internal/history"
 	"bcast/internal/record"
 )
 
@@ -160,5 +161,27 @@ func TestMentions(t *testing.T) {
 		if got := mentions(text, "alice", id); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
+	}
+}
+
+// A topic from the year 4199 is none: nobody could ever set another one.
+func TestTopicsFromTheFuture(t *testing.T) {
+	store := history.NewMemory()
+	scope := record.Scope{ID: 7, Room: record.RoomID{1}}
+	if err := store.KeepScope(scope); err != nil {
+		t.Fatal(err)
+	}
+	alice, mallory := newAuthor(t, 1), newAuthor(t, 2)
+	set := func(a *author, order uint64, text string) record.Entry {
+		return a.says(t, order, record.Post{Kind: record.KindTopic, Text: text})
+	}
+	entries := []record.Entry{set(alice, 5, "boats"), set(mallory, 1<<46-1, "for ever"), set(alice, 6, "trains")}
+	if _, err := store.Append(time.Now(), []record.Batch{{Scope: scope.ID, Records: entries}}); err != nil {
+		t.Fatal(err)
+	}
+	a := archive{room: "lobby", scopes: []uint64{scope.ID}, store: store}
+	kept, err := store.Kept(scope.ID, scope.Room)
+	if got := a.topic(kept.Order); err != nil || got != "trains" {
+		t.Errorf("the topic is %q, %v", got, err)
 	}
 }

@@ -29,10 +29,15 @@ type topics struct {
 
 // topic is what a room was about in a scope when so much had come.
 type topic struct {
-	scope, news uint64
-	read        time.Time
-	text        string
+	talk
+	news uint64
+	read time.Time
+	text string
 }
+
+// talk is where a room's topic is read, up to the highest order that is followed there: one that is far off would stay
+// for good.
+type talk struct{ scope, order uint64 }
 
 // change notes that a post may change what a room is about.
 func (t *topics) change(room identity.RoomName, kind record.Kind) {
@@ -50,13 +55,13 @@ func (t *topics) change(room identity.RoomName, kind record.Kind) {
 }
 
 // of is what is known of a room in a scope; current tells that nothing came since.
-func (t *topics) of(room identity.RoomName, scope uint64) (known topic, current bool) {
+func (t *topics) of(room identity.RoomName, in talk) (known topic, current bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known, read := t.known[room]
-	current = read && known.scope == scope && known.news == t.news[room] && time.Since(known.read) < topicLife
+	current = read && known.scope == in.scope && known.news == t.news[room] && time.Since(known.read) < topicLife
 	if !current {
-		known = topic{scope: scope, news: t.news[room], read: time.Now()}
+		known = topic{talk: in, news: t.news[room], read: time.Now()}
 	}
 	return known, current
 }
@@ -70,23 +75,26 @@ func (t *topics) keep(room identity.RoomName, as topic) {
 	t.known[room] = as
 }
 
-// addTopics tells of rooms what they are about in those scopes, one each. It must not have the node's turn: it reads.
-func (n *Node) addTopics(rooms []Room, scopes []uint64) {
+// addTopics tells of rooms what they are about, by one talk of each. It must not have the node's turn: it reads.
+func (n *Node) addTopics(rooms []Room, talks []talk) {
 	for i := range rooms {
 		name := identity.RoomName(rooms[i].Name)
-		about, current := n.topics.of(name, scopes[i])
+		about, current := n.topics.of(name, talks[i])
 		if !current {
 			a := archive{room: name, scopes: []uint64{about.scope}, store: n.store}
-			about.text = a.topic()
+			about.text = a.topic(about.order)
 			n.topics.keep(name, about)
 		}
 		rooms[i].Topic = about.text
 	}
 }
 
-// topic is what the last topic says that its author did not take back, as its author left it; empty: there is none.
-func (a *archive) topic() string {
-	q := history.Query{Scopes: a.scopes, Limit: topicsPage, Newest: true, Topics: true}
+// topic is what the last topic up to an order says that its author did not take back, as its author left it; empty:
+// there is none.
+func (a *archive) topic(order uint64) string {
+	q := history.Query{
+		Scopes: a.scopes, Limit: topicsPage, Newest: true, Topics: true, Before: &history.Place{Order: order + 1},
+	}
 	for range maxTopics / topicsPage {
 		entries, err := a.store.Page(q)
 		if err != nil {

@@ -365,9 +365,7 @@ func (r *Room) Stored(now Now, kept record.Batch, floors []record.Floor) {
 				f.high, f.head, f.tip = rec.Header.Seq, rec.ID, rec
 			})
 		}
-		if rec.Header.Order < orderFollowed {
-			r.maxOrder = max(r.maxOrder, rec.Header.Order)
-		}
+		r.maxOrder = record.Follow(r.maxOrder, rec.Header.Order)
 		r.show(now, f, rec)
 		if f == r.own {
 			r.sendOwn(now.Mono, rec)

@@ -124,9 +124,7 @@ func (r *Room) show(now Now, f *feed, rec *record.Record) {
 	}
 	r.heardBy(f.author, saidAt(&rec.Header, now.Wall))
 	late := rec.Header.Order < r.topOrder
-	if rec.Header.Order < orderFollowed {
-		r.topOrder = max(r.topOrder, rec.Header.Order)
-	}
+	r.topOrder = record.Follow(r.topOrder, rec.Header.Order)
 	said := Event{Kind: Posted, Record: rec, Branch: f.id.Branch, Late: late, Device: f.author}
 	rekeyed := false
 	for i, p := range posts {

@@ -398,6 +398,9 @@ func (r *Room) jitter(d time.Duration) time.Duration {
 	return time.Duration(r.cfg.Rand.Int64N(int64(d)))
 }
 
+// Order is the highest that our next record follows: what is above is far off (R7).
+func (r *Room) Order() uint64 { return r.maxOrder }
+
 // Posts is how many records are stored without gaps, and how many are known of and missing.
 func (r *Room) Posts() (stored, missing int) {
 	for _, f := range r.feeds {

@@ -337,6 +337,8 @@ guard("guest_Another_site_gets_nothing", PAGE, GUESTS, 'ownPage(r, "https://"); 
 off("guest_One_address_keeps_out_no_other", PAGE, "internal/fair/fair.go", "f.open[from] >= f.each")
 guard("guest_Guests_are_served_over_TLS", PAGE, GUESTS, "return control.ServeBehind(ctx, secured,", "_ = secured\n	return control.ServeBehind(ctx, ln,")
 
+guard("order_One_record_uses_up_no_order", "./chat", "internal/record/header.go",
+      "if order < PlainOrder || order <= highest+orderStep {", "if order < 1<<46 {")
 REKEY, MEMBER = "chat/rekey.go", "chat/member.go"
 guard("rekey_A_join_from_the_future_keeps_nobody_in", ENGINE, MEMBER, "return m.out == 0 && (", "return (")
 guard("rekey_Of_two_at_once_the_stricter_decides", ENGINE, REKEY, "before.barred = true", "before.barred = false")

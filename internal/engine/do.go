@@ -379,6 +379,7 @@ type RoomState struct {
 	Out       bool              // a rekey shut us out
 	Epoch     uint32            // of the keys
 	Scopes    []ScopeID         // the first is the one that own posts are shown from
+	Order     uint64            // the highest in that one that own records follow
 	Members   []chat.Member
 	Stored    int
 	Missing   int
@@ -426,7 +427,7 @@ func (e *Engine) Rooms(now Now) []RoomState {
 			stored, missing := s.chat.Posts()
 			st.Stored += stored
 			if i == 0 {
-				st.Missing = missing
+				st.Missing, st.Order = missing, s.chat.Order()
 				st.Limit, st.LimitedBy = s.chat.Limit()
 			}
 			for _, m := range s.chat.Members(now) {

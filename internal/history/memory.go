@@ -263,9 +263,7 @@ func (m *Memory) Kept(id uint64, _ record.RoomID) (record.Kept, error) {
 		if it.marks&stands != 0 {
 			kept.Standing = append(kept.Standing, it.Entry)
 		}
-		if it.Header.Order < orderFollowed {
-			kept.Order = it.Header.Order
-		}
+		kept.Order = record.Follow(kept.Order, it.Header.Order)
 	}
 	for _, rosters := range s.rosters {
 		kept.Rosters = append(kept.Rosters, rosters...)

@@ -31,9 +31,6 @@ const maxGone = 4096
 // passes tells whether n is so far beyond a bound (0: none) that records have to go until it is kept again.
 func passes(n, bound int64) bool { return bound > 0 && n > bound+bound/pruneSlack }
 
-// orderFollowed is the largest order that counts for Kept.Order (PROTOCOL.md R7).
-const orderFollowed = 1 << 46
-
 // Errors of Append.
 var (
 	// ErrGap says that a record does not continue its chain: the caller is wrong about what is kept.

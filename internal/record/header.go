@@ -71,6 +71,22 @@ type Header struct {
 	Parents    []ID // heads of other feeds that the author had seen
 }
 
+const (
+	// PlainOrder is above all orders that are followed, whatever was before: the year 2527, in milliseconds.
+	PlainOrder = 1 << 44
+	orderStep  = 1 << 16
+)
+
+// Follow is the highest order that records of ours follow once one with this order is stored, if highest was it before
+// (PROTOCOL.md R7). One that is far off is not followed: it would use up the order of all that come after it. Neither
+// would many, each a little above the one before, unless they were a thousand million.
+func Follow(highest, order uint64) uint64 {
+	if order < PlainOrder || order <= highest+orderStep {
+		return max(highest, order)
+	}
+	return highest
+}
+
 // Time is the author's clock when it wrote the record.
 func (h *Header) Time() time.Time { return time.Unix(0, h.Wall).UTC() }
 

@@ -130,7 +130,7 @@ func (n *node) start() {
 // join takes up the lobby as the disk has it.
 func (n *node) join() {
 	join := engine.Join{Room: lobby, Resume: n.resume, Retention: n.keep}
-	n.view = view{shown: map[record.Chain]uint64{}}
+	n.view = view{shown: map[record.Chain]place{}}
 	for _, s := range n.disk.scopes {
 		if s.Room == (record.RoomID{}) {
 			continue // all that was ever told of it is lost
@@ -138,7 +138,9 @@ func (n *node) join() {
 		join.Kept = append(join.Kept, s.kept())
 		for c, r := range s.chains {
 			if len(r.entries) > 0 {
-				n.view.shown[c] = max(n.view.shown[c], r.high()<<8|255)
+				if at := (place{r.high(), record.MaxPosts}); at.compare(n.view.shown[c]) > 0 {
+					n.view.shown[c] = at
+				}
 			}
 		}
 	}

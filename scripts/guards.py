@@ -43,6 +43,7 @@ IRC, FILES, PUSH = "./internal/irc", "./internal/files", "./internal/push"
 PAGE, GUARD = "./internal/page", "internal/page/guard.go"
 RECEIVE, OPEN, KEY = "internal/engine/receive.go", "internal/engine/open.go", "internal/stream/key.go"
 
+guard("11_Sizes_that_no_file_has", FILES, "internal/files/put.go", "w.size < 0 || w.size > MaxSize || ", "")
 guard("01_Hostile_names_are_refused", FILES, "internal/files/tree.go", "err = checkPath(e.Path)", "err = nil")
 guard("01_Hostile_names_are_refused", FILES, "internal/files/put.go",
       "	if err := checkPath(p); err != nil {", "	if err := checkPath(p); false {")

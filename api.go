@@ -22,16 +22,19 @@ import (
 // Status tells what this node is, hears, sends and refuses.
 func (n *Node) Status(ctx context.Context) (Status, error) {
 	var s Status
+	var talks []talk
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, c node.Counters) {
 		id, nick, instance := e.Own()
 		pace := c.Pace(now.Mono)
+		var rooms []Room
+		rooms, talks = n.roomNouns(now, e)
 		s = Status{
 			ID: id.String(), Nick: string(nick), Tag: id.Tag(), Instance: instance.String(),
 			UptimeS: n.node.Uptime().Seconds(), Home: n.cfg.Home, Port: n.cfg.Port, Unicast: n.lan.UnicastPort(),
 			RecvBuffer: n.cfg.RecvBuffer, RecvQueue: n.lan.QueueBytes(), Watch: e.Watching(), Peers: e.Present(),
-			Rooms: n.roomNouns(now, e), Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops),
+			Rooms: rooms, Cuts: c.Cuts, CutFrom: cutSources(e, c.CutFrom), Drops: counts(c.Drops),
 			Sent: byType(c.Sent), Received: byType(c.Received), SentBytes: c.SentBytes,
-			Rates: byType(pace.Sent), BytesPerSecond: pace.Bytes, Interfaces: n.interfaceNouns(clock{now}, e),
+			Rates: byType(pace.Sent), BytesPerSecond: pace.Bytes, Interfaces: n.interfaceNouns(n.clock(now), e),
 			EventID: n.events.newest(),
 		}
 		if err := e.StoreFailure(); err != nil {
@@ -44,6 +47,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		}
 	})
 	if err == nil {
+		n.addTopics(s.Rooms, talks)
 		n.bulk.addDrops(s.Drops)
 	}
 	s.Files = n.fileCounts()
@@ -139,7 +143,7 @@ func (n *Node) Peers(ctx context.Context) ([]Peer, error) {
 	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) {
 		names, sight := n.ifaceNames(), n.sight(e)
 		for _, p := range e.Peers() {
-			peers = append(peers, peerNoun(clock{now}, names, sight, p))
+			peers = append(peers, peerNoun(n.clock(now), names, sight, p))
 		}
 	})
 	return peers, err
@@ -156,17 +160,20 @@ func (n *Node) ifaceNames() map[int]string {
 // Rooms lists the joined rooms.
 func (n *Node) Rooms(ctx context.Context) ([]Room, error) {
 	var rooms []Room
-	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) { rooms = n.roomNouns(now, e) })
+	var talks []talk
+	err := n.view(ctx, func(now engine.Now, e *engine.Engine, _ node.Counters) { rooms, talks = n.roomNouns(now, e) })
+	n.addTopics(rooms, talks)
 	return rooms, err
 }
 
-func (n *Node) roomNouns(now engine.Now, e *engine.Engine) []Room {
-	nouns := []Room{}
+// roomNouns are the rooms, and of each where its topic is read: in the scope that own posts are shown from.
+func (n *Node) roomNouns(now engine.Now, e *engine.Engine) (nouns []Room, talks []talk) {
+	nouns = []Room{}
 	sight := n.sight(e)
 	for _, r := range e.Rooms(now) {
 		noun := Room{
 			Name: string(r.Name), Public: !r.Private, Members: len(r.Members), Posts: r.Stored, Missing: r.Missing,
-			DatagramLimit: r.Limit, Ephemeral: r.Ephemeral, Topic: r.Topic, ShutOut: r.Out,
+			DatagramLimit: r.Limit, Ephemeral: r.Ephemeral, ShutOut: r.Out,
 			Direct: sight.title(e, r.Name, r.Direct),
 		}
 		if keep := r.Retention; !r.Ephemeral && keep != (record.Retention{}) {
@@ -183,9 +190,9 @@ func (n *Node) roomNouns(now engine.Now, e *engine.Engine) []Room {
 		if !r.LimitedBy.IsZero() {
 			noun.LimitedBy = string(e.Nick(r.Name, r.LimitedBy)) + "-" + r.LimitedBy.Tag()
 		}
-		nouns = append(nouns, noun)
+		nouns, talks = append(nouns, noun), append(talks, talk{uint64(r.Scopes[0]), r.Order})
 	}
-	return nouns
+	return nouns, talks
 }
 
 func here(presence string) bool { return presence == "self" || control.Here(presence) }
@@ -204,7 +211,7 @@ func (n *Node) Members(ctx context.Context, room string) ([]Member, error) {
 				LastSeen: m.Heard.UTC(),
 			}
 			if p, known := e.Peer(m.ID); known {
-				noun.LastSeen = clock{now}.at(p.LastSeen)
+				noun.LastSeen = n.clock(now).at(p.LastSeen)
 			}
 			members = append(members, noun)
 		}
@@ -231,7 +238,7 @@ func (n *Node) Nick(ctx context.Context, nick string) error {
 		return err
 	}
 	if _, err = n.node.Do(ctx, engine.SetNick{Nick: name}); err == nil {
-		n.announceSelf(nick)
+		n.announceSelf(string(name))
 	}
 	return failure(err)
 }

@@ -145,6 +145,8 @@ type Node struct {
 	files  fileService
 	events *eventLog
 	links  []lan.Interface // as events told of them; only who has the turn looks
+	began  clock           // what its moments count from; only who has the turn looks
+	topics topics
 	store  history.Store
 	resume bool          // our own feeds may be continued
 	key    *identity.Key // the device's

@@ -26,6 +26,12 @@ type effect struct {
 	post   record.Post
 }
 
+// isSign tells whether a text is one to react with: a sign or a word. Others are kept and passed on like any post, and
+// show nothing.
+func isSign(text string) bool {
+	return len(text) <= record.MaxReaction && strings.TrimSpace(text) != ""
+}
+
 // effectsOf collects them from entries, which are in the room's order.
 func effectsOf(entries []record.Entry, nick func(identity.DeviceID) string) effects {
 	all := effects{byTarget: map[record.Ref][]effect{}, nick: nick}
@@ -35,8 +41,7 @@ func effectsOf(entries []record.Entry, nick func(identity.DeviceID) string) effe
 			continue
 		}
 		for i, p := range posts {
-			switch p.Kind {
-			case record.KindEdit, record.KindDelete, record.KindReaction:
+			if changes(&p) != "" {
 				ref := record.Ref{Record: e.ID, Index: uint16(i)}
 				all.byTarget[p.Target] = append(all.byTarget[p.Target], effect{e.Header.Feed.Author.ID(), ref, p})
 			}

@@ -1,10 +1,13 @@
 package bcast
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"bcast/identity"
+	"bcast/internal/control"
+	"bcast/internal/history"
 	"bcast/internal/record"
 )
 
@@ -50,6 +53,9 @@ func TestEffectsApplyAlike(t *testing.T) {
 		return a.says(t, order, record.Post{Kind: record.KindEdit, Text: text, Target: at})
 	}
 	first, last := edit(alice, 15, "hello"), bob.says(t, 16, record.Post{Kind: record.KindReaction, Text: "👎", Target: at})
+	react := func(text string) record.Entry {
+		return bob.says(t, 20+uint64(len(text)), record.Post{Kind: record.KindReaction, Text: text, Target: at})
+	}
 	cases := []struct {
 		what      string
 		effects   []record.Entry
@@ -90,6 +96,10 @@ func TestEffectsApplyAlike(t *testing.T) {
 			last, bob.says(t, 19, record.Post{Kind: record.KindEdit, Text: "x", Target: refOf(last)}),
 			alice.says(t, 20, record.Post{Kind: record.KindReaction, Text: "🤔", Target: refOf(last)}),
 		}, "helo", false, false, 1},
+		{"nothing to react with", []record.Entry{
+			react(""), react(" \t\u00a0\u2003"), react(strings.Repeat("é", 32) + "x"), react(strings.Repeat("x", 300)),
+		}, "helo", false, false, 0},
+		{"the longest reaction", []record.Entry{react(strings.Repeat("é", 32))}, "helo", false, false, 1},
 		{"of another post", []record.Entry{
 			alice.says(t, 14, record.Post{Kind: record.KindEdit, Text: "x", Target: record.Ref{Record: said.ID, Index: 1}}),
 		}, "helo", false, false, 0},
@@ -99,6 +109,23 @@ func TestEffectsApplyAlike(t *testing.T) {
 		effectsOf(c.effects, identity.DeviceID.Tag).apply(&noun, alice.key.ID(), at)
 		if noun.Text != c.text || noun.Edited != c.edited || noun.Deleted != c.deleted || len(noun.Reactions) != c.reactions {
 			t.Errorf("%s: %+v", c.what, noun)
+		}
+	}
+}
+
+// What shows nothing is no event either.
+func TestPostsThatChangeOthers(t *testing.T) {
+	for _, c := range []struct {
+		post record.Post
+		want string
+	}{
+		{record.Post{Kind: record.KindReaction, Text: "👍"}, control.EventReaction},
+		{record.Post{Kind: record.KindReaction}, ""}, {record.Post{Kind: record.KindReaction, Text: strings.Repeat("x", 65)}, ""},
+		{record.Post{Kind: record.KindDelete}, control.EventDeleted}, {record.Post{Kind: record.KindEdit}, control.EventEdited},
+		{record.Post{Kind: record.KindText, Text: "x"}, ""},
+	} {
+		if got := changes(&c.post); got != c.want {
+			t.Errorf("%+v: event %q, want %q", c.post, got, c.want)
 		}
 	}
 }
@@ -134,5 +161,27 @@ func TestMentions(t *testing.T) {
 		if got := mentions(text, "alice", id); got != want {
 			t.Errorf("%q: %v", text, got)
 		}
+	}
+}
+
+// A topic from the year 4199 is none: nobody could ever set another one.
+func TestTopicsFromTheFuture(t *testing.T) {
+	store := history.NewMemory()
+	scope := record.Scope{ID: 7, Room: record.RoomID{1}}
+	if err := store.KeepScope(scope); err != nil {
+		t.Fatal(err)
+	}
+	alice, mallory := newAuthor(t, 1), newAuthor(t, 2)
+	set := func(a *author, order uint64, text string) record.Entry {
+		return a.says(t, order, record.Post{Kind: record.KindTopic, Text: text})
+	}
+	entries := []record.Entry{set(alice, 5, "boats"), set(mallory, 1<<46-1, "for ever"), set(alice, 6, "trains")}
+	if _, err := store.Append(time.Now(), []record.Batch{{Scope: scope.ID, Records: entries}}); err != nil {
+		t.Fatal(err)
+	}
+	a := archive{room: "lobby", scopes: []uint64{scope.ID}, store: store}
+	kept, err := store.Kept(scope.ID, scope.Room)
+	if got := a.topic(kept.Order); err != nil || got != "trains" {
+		t.Errorf("the topic is %q, %v", got, err)
 	}
 }

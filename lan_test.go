@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,6 +75,46 @@ func TestNodesOfALANMeetAndPart(t *testing.T) {
 		await(t, alice, before, "bob", "left")
 		if peers, err := alice.Peers(t.Context()); err != nil || len(peers) != 1 {
 			t.Errorf("peers %+v, %v: want bob alone", peers, err)
+		}
+	})
+}
+
+// Others refuse a datagram with a name that is not in its normal form, so none goes out, however it was written.
+func TestNamesGoOutInNormalForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan, home := bcast.NewLAN(), t.TempDir()
+		alice := on(t, lan, "alice")
+		defer alice.Close()
+		if err := os.WriteFile(home+"/state.json", []byte(`{"boot": 3, "nick": "zoe\u0308"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := newest(t, alice)
+		remembered := on(t, lan, "", bcast.Config{Home: home, Rooms: []string{"Ku\u0308che"}})
+		await(t, alice, before, "zo\u00eb", "here")
+		remembered.Close()
+
+		t.Setenv("USER", "ANDRE\u0301 G")
+		fromUser := on(t, lan, "")
+		defer fromUser.Close()
+		await(t, alice, before, "ANDR\u00c9G", "here")
+
+		before = newest(t, alice)
+		chosen := on(t, lan, "", bcast.Config{Nick: "che\u0301", Rooms: []string{"LOBBY", "e\u0301te\u0301"}})
+		defer chosen.Close()
+		await(t, alice, before, "ch\u00e9", "here")
+		if err := chosen.Nick(t.Context(), "rene\u0301"); err != nil {
+			t.Fatal(err)
+		}
+		await(t, alice, before, "ren\u00e9", "here")
+		peers, err := alice.Peers(t.Context())
+		if err != nil || !slices.ContainsFunc(peers, func(p bcast.Peer) bool {
+			return p.Nick == "ren\u00e9" && slices.Contains(p.Rooms, "\u00e9t\u00e9") && slices.Contains(p.Rooms, "lobby")
+		}) {
+			t.Errorf("peers %+v, %v: want ren\u00e9 in lobby and \u00e9t\u00e9", peers, err)
+		}
+		status, err := alice.Status(t.Context())
+		if err != nil || status.Drops["malformed"] != 0 {
+			t.Errorf("%d refused, %v", status.Drops["malformed"], err)
 		}
 	})
 }

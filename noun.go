@@ -190,20 +190,6 @@ func interfaceNoun(i lan.Interface) Interface {
 	return noun
 }
 
-// clock turns the engine's moments into times of day.
-type clock struct{ now engine.Now }
-
-func (c clock) at(mono time.Duration) time.Time { return c.now.Wall.Add(mono - c.now.Mono).UTC() }
-
-// maybe is nil for what never happened, which discovery says with a negative moment.
-func (c clock) maybe(mono time.Duration) *time.Time {
-	if mono < 0 {
-		return nil
-	}
-	t := c.at(mono)
-	return &t
-}
-
 func peerNoun(c clock, ifaces map[int]string, s sight, p discovery.Peer) Peer {
 	noun := Peer{
 		ID: p.ID.String(), Nick: string(p.Nick), Tag: p.ID.Tag(), Addr: addrText(p.Addr), Iface: ifaces[p.Iface],
@@ -291,7 +277,7 @@ func (n *Node) eventNoun(now engine.Now, e *engine.Engine, ev engine.Event) (Eve
 	noun := Event{Time: now.Wall.UTC()}
 	switch ev.Kind {
 	case engine.PeerEvent:
-		peer := peerNoun(clock{now}, n.ifaceNames(), n.sight(e), *ev.Peer)
+		peer := peerNoun(n.clock(now), n.ifaceNames(), n.sight(e), *ev.Peer)
 		noun.Type, noun.Peer = control.EventPeer, &peer
 	case engine.CutEvent:
 		noun.Type = control.EventCut

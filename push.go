@@ -409,7 +409,7 @@ func (p *pushing) status() Pushed {
 			known[t.Device] = t
 		}
 		for _, id := range p.everybody(takers) {
-			m := missingNoun(now, e, sight, p.room, id)
+			m := p.node.missingNoun(now, e, sight, p.room, id)
 			t := Taker{ID: m.ID, Nick: m.Nick, Tag: m.Tag, Tagged: m.Tagged, Verified: m.Verified,
 				Here: control.Here(m.Status), State: control.TakerSilent}
 			if told, spoke := known[id]; spoke {

@@ -19,6 +19,14 @@ var changeNames = map[record.Kind]string{
 	record.KindReaction: control.EventReaction,
 }
 
+// changes is the event that a post makes by changing another one; empty: it changes none.
+func changes(p *record.Post) string {
+	if p.Kind == record.KindReaction && !isSign(p.Text) {
+		return ""
+	}
+	return changeNames[p.Kind]
+}
+
 // roomEvent is what the faces are told of what happened in a room beside posts.
 func (n *Node) roomEvent(
 	noun Event, now engine.Now, e *engine.Engine, room identity.RoomName, ev chat.Event,
@@ -30,7 +38,7 @@ func (n *Node) roomEvent(
 			Post: record.Ref{Record: ev.Record.ID}.String(), Room: string(room), Members: ev.Members, Have: ev.Have,
 		}
 		for _, id := range ev.Missing {
-			noun.Receipt.Missing = append(noun.Receipt.Missing, missingNoun(now, e, n.sight(e), room, id))
+			noun.Receipt.Missing = append(noun.Receipt.Missing, n.missingNoun(now, e, n.sight(e), room, id))
 		}
 	case chat.Synced:
 		noun.Type = control.EventSync
@@ -78,6 +86,7 @@ func (n *Node) posted(now engine.Now, e *engine.Engine, room identity.RoomName, 
 	}
 	for i := range ev.Posts {
 		p := &ev.Posts[i]
+		n.topics.change(room, p.Kind)
 		switch {
 		case p.Kind == record.KindReply:
 			if quotes == nil {
@@ -87,14 +96,15 @@ func (n *Node) posted(now engine.Now, e *engine.Engine, room identity.RoomName, 
 		case readable(p):
 		default:
 			tell(i)
-			if changeNames[p.Kind] == "" {
+			change := changes(p)
+			if change == "" {
 				continue
 			}
 			if post := n.changed(e, room, p.Target); post != nil {
 				if post.Deleted {
 					n.withdraw(post.ID)
 				}
-				n.events.add(Event{Time: noun.Time, Type: changeNames[p.Kind], Post: post})
+				n.events.add(Event{Time: noun.Time, Type: change, Post: post})
 			}
 		}
 	}

@@ -72,9 +72,6 @@ var sayKinds = map[string]struct {
 	"delete": {record.KindDelete, true}, "reaction": {record.KindReaction, true},
 }
 
-// maxReaction is the longest reaction in bytes: a sign or a word, not a text.
-const maxReaction = 64
-
 // parsePosts are the posts that a user asks for, and the files that they offer.
 func (n *Node) parsePosts(ctx context.Context, say Say, called string) ([]record.Post, []files.Holding, error) {
 	if len(say.Files) > 0 {
@@ -95,9 +92,9 @@ func (n *Node) parsePost(ctx context.Context, say Say) (record.Post, error) {
 	case kind.target != (say.Target != ""):
 		return post, control.NewError(control.CodeInvalid, nil, fmt.Sprintf("kind %q with target %q", say.Kind, say.Target),
 			"a reply, edit, delete or reaction names a post, nothing else does")
-	case kind.kind == record.KindReaction && len(say.Text) > maxReaction:
-		return post, control.NewError(control.CodeTooLarge, nil, fmt.Sprintf("a reaction of more than %d bytes", maxReaction),
-			"say it as a reply")
+	case kind.kind == record.KindReaction && !isSign(say.Text):
+		return post, control.NewError(control.CodeTooLarge, nil,
+			fmt.Sprintf("a reaction of more than %d bytes", record.MaxReaction), "say it as a reply")
 	case !kind.target:
 		return post, nil
 	}
@@ -227,7 +224,7 @@ func (n *Node) ledger(ctx context.Context, a *archive, entry record.Entry, ref r
 		for _, id := range level {
 			have[id] = true
 		}
-		count(&l, roster, have, func(id identity.DeviceID) Missing { return missingNoun(now, e, sight, a.room, id) })
+		count(&l, roster, have, func(id identity.DeviceID) Missing { return n.missingNoun(now, e, sight, a.room, id) })
 	})
 	return l, err
 }
@@ -262,9 +259,9 @@ func membersBut(
 }
 
 // lastHeard is when a member was last heard, as far as this process or its room knows.
-func lastHeard(now engine.Now, e *engine.Engine, room identity.RoomName, id identity.DeviceID) time.Time {
+func (n *Node) lastHeard(now engine.Now, e *engine.Engine, room identity.RoomName, id identity.DeviceID) time.Time {
 	if p, known := e.Peer(id); known {
-		return clock{now}.at(p.LastSeen)
+		return n.clock(now).at(p.LastSeen)
 	}
 	for _, r := range e.Rooms(now) {
 		for _, m := range r.Members {
@@ -277,12 +274,12 @@ func lastHeard(now engine.Now, e *engine.Engine, room identity.RoomName, id iden
 }
 
 // missingNoun is a member that is not known to have a post.
-func missingNoun(
+func (n *Node) missingNoun(
 	now engine.Now, e *engine.Engine, s sight, room identity.RoomName, id identity.DeviceID,
 ) Missing {
 	m := Missing{
 		ID: id.String(), Nick: string(e.Nick(room, id)), Tag: id.Tag(), Status: presenceOf(e, id),
-		Since: lastHeard(now, e, room, id),
+		Since: n.lastHeard(now, e, room, id),
 	}
 	m.Tagged, m.Verified = s.judge(e, room, id)
 	if m.Nick == "" {

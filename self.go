@@ -36,8 +36,8 @@ func chooseNick(wanted string, remembered identity.Nick) (identity.Nick, error) 
 		nick, err := identity.ParseNick(wanted)
 		return nick, invalid(err, "")
 	}
-	if remembered != "" {
-		return remembered, nil
+	if remembered != "" { // in a file that people can write to
+		return identity.NickFrom(string(remembered)), nil
 	}
 	if user := os.Getenv("USER"); user != "" {
 		return identity.NickFrom(user), nil

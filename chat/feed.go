@@ -228,6 +228,9 @@ func (r *Room) Record(now Now, rec *record.Record) {
 		return
 	}
 	r.signed(f, seq)
+	if seq != f.next {
+		r.foretell(f, rec)
+	}
 	if old := f.held.at(seq); old != nil {
 		if r.parts.forget(rec); old.ID != rec.ID {
 			r.stray(rec)
@@ -362,9 +365,7 @@ func (r *Room) Stored(now Now, kept record.Batch, floors []record.Floor) {
 				f.high, f.head, f.tip = rec.Header.Seq, rec.ID, rec
 			})
 		}
-		if rec.Header.Order < orderFollowed {
-			r.maxOrder = max(r.maxOrder, rec.Header.Order)
-		}
+		r.maxOrder = record.Follow(r.maxOrder, rec.Header.Order)
 		r.show(now, f, rec)
 		if f == r.own {
 			r.sendOwn(now.Mono, rec)

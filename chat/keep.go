@@ -57,7 +57,8 @@ func (r *Room) restore(now Now, kept *record.Kept) {
 	r.restoreLedger(kept)
 }
 
-// restoreMembers applies the joins, leaves, nicks, topics and rekeys kept. A member was heard when its last record was.
+// restoreMembers applies the joins, leaves, nicks and rekeys kept. A member was heard when its last record was said,
+// and not when that came, which another may have brought.
 func (r *Room) restoreMembers(now Now, kept *record.Kept, heard map[*feed]int64) {
 	standing := slices.Clone(kept.Standing) // as they came: of two rekeys the one that came first counts
 	slices.SortStableFunc(standing, func(a, b record.Entry) int { return cmp.Compare(a.Kept, b.Kept) })
@@ -70,15 +71,17 @@ func (r *Room) restoreMembers(now Now, kept *record.Kept, heard map[*feed]int64)
 		if err != nil {
 			continue
 		}
+		then := now
+		if kept := time.Unix(0, e.Kept); kept.Before(now.Wall) {
+			then.Wall = kept
+		}
 		for _, p := range posts {
-			r.stand(now, f, e.Record, p)
+			r.stand(then, f, e.Record, p)
 		}
 	}
 	for f, at := range heard {
-		if m := r.members[f.author]; m != nil && f != r.own {
-			if last := time.Unix(0, at); last.After(m.heard) && !last.After(now.Wall) {
-				m.heard = last
-			}
+		if f != r.own {
+			r.heardBy(f.author, saidAt(&f.tip.Header, time.Unix(0, min(at, now.Wall.UnixNano()))))
 		}
 	}
 	r.out.Events = nil // all of that is long known

@@ -26,7 +26,7 @@ func keptOf(s *speaker, n int) record.Kept {
 		if e.Header.Feed.Author == s.cfg.Key.Public() {
 			kept.Own = &e.Header.Feed
 		}
-		if posts, err := record.DecodePosts(e.Body); err == nil && (membership(posts[0].Kind) || posts[0].Kind == record.KindTopic) {
+		if posts, err := record.DecodePosts(e.Body); err == nil && membership(posts[0].Kind) {
 			kept.Standing = append(kept.Standing, e)
 		}
 	}
@@ -62,7 +62,6 @@ func TestConversationGoesOn(t *testing.T) {
 	a.meet(b)
 	a.post(record.KindJoin, record.Post{Nick: "alice"})
 	b.post(record.KindJoin, record.Post{Nick: "bob"})
-	b.post(record.KindTopic, record.Post{Text: "boats"})
 	for _, e := range b.kept {
 		a.hear(b, whole(e.Record))
 	}
@@ -72,9 +71,9 @@ func TestConversationGoesOn(t *testing.T) {
 	if next.own.id != feed || next.sum != a.sum || len(next.events) != 0 {
 		t.Errorf("own feed %v, want %v; %d events", next.own.id, feed, len(next.events))
 	}
-	if !next.Joined() || next.Nick(b.self) != "bob" || next.Topic() != "boats" || next.maxOrder != a.maxOrder {
-		t.Errorf("joined %v, bob is %q, topic %q, order %d of %d",
-			next.Joined(), next.Nick(b.self), next.Topic(), next.maxOrder, a.maxOrder)
+	if !next.Joined() || next.Nick(b.self) != "bob" || next.maxOrder != a.maxOrder {
+		t.Errorf("joined %v, bob is %q, order %d of %d",
+			next.Joined(), next.Nick(b.self), next.maxOrder, a.maxOrder)
 	}
 	two := next.say("two", false)
 	if two.Header.Feed != feed.Feed || two.Header.Seq != 3 || two.Header.Prev != a.own.head {

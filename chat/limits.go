@@ -87,9 +87,6 @@ const (
 	splitInto = 8
 	// memberLife is how long a member counts as one without being heard.
 	memberLife = 7 * 24 * time.Hour
-	// orderFollowed is the largest order that own records follow: one record from the year 4200 must not use up the order
-	// of all that come after it.
-	orderFollowed = 1 << 46
 	// askRecords and askRate bound the records that one member gets repaired: so many at once, and so many a second.
 	askRecords = 512
 	askRate    = 2048

@@ -18,7 +18,7 @@ type member struct {
 	out          uint32 // since which key epoch it is shut out; 0: it is not
 	order        uint64
 	id           record.ID
-	heard        time.Time
+	heard        time.Time // while it is not here: when it last was, or said something
 }
 
 // takesPart tells whether a device with this past is a member; here says so if its presence names the room.
@@ -33,8 +33,8 @@ func (m *member) takesPart(here bool) bool {
 type Member struct {
 	ID    identity.DeviceID
 	Nick  identity.Nick
-	Heard time.Time
-	Away  string // it is here and said to be away; maybe why, else "away"
+	Heard time.Time // here, or by what it said, whoever brought that
+	Away  string    // it is here and said to be away; maybe why, else "away"
 }
 
 // Members are those whose last join or leave is a join and who were heard within memberLife, and those that show or say
@@ -42,8 +42,12 @@ type Member struct {
 func (r *Room) Members(now Now) []Member {
 	var all []Member
 	for id, m := range r.members {
-		if r.isMember(id) && (r.isDirect() || now.Wall.Sub(m.heard) < memberLife) {
-			all = append(all, Member{ID: id, Nick: m.nick, Heard: m.heard})
+		heard := m.heard
+		if _, here := r.present[id]; here || id == r.self {
+			heard = now.Wall
+		}
+		if r.isMember(id) && (r.isDirect() || now.Wall.Sub(heard) < memberLife) {
+			all = append(all, Member{ID: id, Nick: m.nick, Heard: heard})
 		}
 	}
 	for id := range r.present {
@@ -93,8 +97,8 @@ func (r *Room) newMember(id identity.DeviceID, heard time.Time) *member {
 	return m
 }
 
-// Spoke says that a device that is here has the keys that a private room has now: it is a member, whatever records of it
-// are still kept, until one says that it left. Whoever was shut out and has keys of since then is one again.
+// Spoke says that a device that is here has the keys that a private room has now: it is a member, whatever records of
+// it are still kept, until one says that it left. Whoever was shut out and has keys of since then is one again.
 func (r *Room) Spoke(now Now, id identity.DeviceID) {
 	m := r.members[id]
 	if m != nil && m.spoke && m.out == 0 {
@@ -118,10 +122,9 @@ func (r *Room) show(now Now, f *feed, rec *record.Record) {
 	if err != nil {
 		return // its author's fault: kept, passed on and claimed like any other, and nothing to see
 	}
+	r.heardBy(f.author, saidAt(&rec.Header, now.Wall))
 	late := rec.Header.Order < r.topOrder
-	if rec.Header.Order < orderFollowed {
-		r.topOrder = max(r.topOrder, rec.Header.Order)
-	}
+	r.topOrder = record.Follow(r.topOrder, rec.Header.Order)
 	said := Event{Kind: Posted, Record: rec, Branch: f.id.Branch, Late: late, Device: f.author}
 	rekeyed := false
 	for i, p := range posts {
@@ -161,7 +164,7 @@ func membership(k record.Kind) bool {
 	return k == record.KindJoin || k == record.KindLeave || k == record.KindNick
 }
 
-// stand applies what a post says of how things stand: who is a member under which nick, and the topic.
+// stand applies what a post says of how things stand: who is a member under which nick, and the keys.
 func (r *Room) stand(now Now, f *feed, rec *record.Record, p record.Post) {
 	switch {
 	case r.isDirect() && membership(p.Kind):
@@ -169,16 +172,11 @@ func (r *Room) stand(now Now, f *feed, rec *record.Record, p record.Post) {
 		r.memberPost(now, f, rec, p)
 	case p.Kind == record.KindRekey:
 		r.rekeyed(f, rec, p)
-	case p.Kind == record.KindTopic && (r.topicBy == nil || record.Compare(r.topicBy, rec) <= 0):
-		r.topic, r.topicBy = p.Text, rec
 	}
 }
 
 // IsMember tells whether a device is a member now.
 func (r *Room) IsMember(id identity.DeviceID) bool { return id == r.self || r.isMember(id) }
-
-// Topic is what the room is about: what the last post that sets one says, in the room's order.
-func (r *Room) Topic() string { return r.topic }
 
 // memberPost applies a join, leave or nick unless a later one, in the room's order, was applied before.
 func (r *Room) memberPost(now Now, f *feed, rec *record.Record, p record.Post) {
@@ -189,10 +187,7 @@ func (r *Room) memberPost(now Now, f *feed, rec *record.Record, p record.Post) {
 func (r *Room) applyMembership(now Now, f *feed, rec *record.Record, p record.Post) {
 	m := r.members[f.author]
 	if m == nil {
-		m = r.newMember(f.author, rec.Header.Time())
-		if m.heard.After(now.Wall) {
-			m.heard = now.Wall // a clock that is wrong makes nobody a member for longer
-		}
+		m = r.newMember(f.author, saidAt(&rec.Header, now.Wall))
 	}
 	if _, here := r.present[f.author]; here || f == r.own {
 		m.heard = now.Wall
@@ -227,6 +222,27 @@ func (r *Room) applyMembership(now Now, f *feed, rec *record.Record, p record.Po
 	}
 	if e.Kind != Renamed || e.Nick != e.Was {
 		r.out.Events = append(r.out.Events, e)
+	}
+}
+
+// saidAt is when a record was said, as far as it tells: by its author's clock or, if that is behind, by the room's
+// order, which follows all clocks; and not after it came, so that a clock that is ahead makes nobody a member for
+// longer.
+func saidAt(h *record.Header, came time.Time) time.Time {
+	said := h.Time()
+	if order := time.UnixMilli(int64(h.Order)); order.After(said) {
+		said = order
+	}
+	if said.After(came) {
+		return came
+	}
+	return said
+}
+
+// heardBy notes that a device was there at some time.
+func (r *Room) heardBy(id identity.DeviceID, at time.Time) {
+	if m := r.members[id]; m != nil && at.After(m.heard) {
+		m.heard = at
 	}
 }
 

@@ -45,14 +45,15 @@ func (k *rekey) meet(before *rekey) {
 }
 
 // rekeyed notes a member's rekey and takes those whom it shuts out for members no more. Whoever was shut out by one
-// that came before rekeys nothing.
-func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) {
+// that came before rekeys nothing. It tells whether it did not know of it.
+func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 	if r.cfg.Rekey == nil {
-		return
+		return false
 	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
-	if m := r.members[f.author]; !ok || m != nil && (m.left || m.out != 0) && f.author != r.self {
-		return // of whom no join is kept, that it could say this is enough
+	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.rec.ID == rec.ID }) // of several the first
+	if m := r.members[f.author]; !ok || known || m != nil && (m.left || m.out != 0) && f.author != r.self {
+		return false // of whom no join is kept, that it could say this is enough
 	}
 	k := &rekey{rec: rec, author: f.author, epoch: epoch, named: named}
 	for word := range strings.FieldsSeq(p.Text) {
@@ -70,6 +71,25 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) {
 	}
 	r.shutOut(k.out)
 	r.fit()
+	return true
+}
+
+// foretell tells of a rekey that waits behind a gap: members that have its keys may fill the gap under these alone.
+func (r *Room) foretell(f *feed, rec *record.Record) {
+	if r.cfg.Rekey == nil {
+		return
+	}
+	posts, err := rec.Posts()
+	if err != nil {
+		return
+	}
+	for i, p := range posts {
+		if p.Kind == record.KindRekey && r.rekeyed(f, rec, p) {
+			r.out.Events = append(r.out.Events, Event{
+				Kind: Foretold, Record: rec, Index: i, Posts: posts[i : i+1], Device: f.author,
+			})
+		}
+	}
 }
 
 // shutOut finds out anew by which rekeys devices are shut out: by none that is struck.

@@ -89,6 +89,7 @@ const (
 	Renamed
 	Received  // Have of Members have the own post Record
 	Signalled // Device does Signal at this moment
+	Foretold  // Record waits behind a gap and brings keys without which that may never close
 	Forked    // Device signed Record and, with the same number, Branch: from that on its posts are of a branch
 	Synced    // Have of the Total records that Device has more than we came by a stream
 )
@@ -171,12 +172,10 @@ type Room struct {
 	rekeys      []*rekey                         // the last ones, as they were stored
 	keyEpoch    uint32                           // of what we say
 	enrolled    enrolment                        // our own last join
-	lapsed      bool                             // it is not kept any more, or was undone by a rekey: it is to be said again
-	topic       string
-	topicBy     *record.Record                  // which set it
-	signals     map[identity.DeviceID]signalled // of members here
-	signalledAt time.Duration                   // when we last sent one
-	awayAt      time.Duration                   // when we say again that we are away; never: we are not
+	lapsed      bool                             // it is not kept, or was undone by a rekey: it is to be said again
+	signals     map[identity.DeviceID]signalled  // of members here
+	signalledAt time.Duration                    // when we last sent one
+	awayAt      time.Duration                    // when we say again that we are away; never: we are not
 	awayText    string
 	token       uint64
 	topOrder    uint64  // of what was shown
@@ -278,9 +277,7 @@ func (r *Room) Present(now Now, p Peer) {
 	if !here || before != p {
 		r.fit()
 	}
-	if m := r.members[p.ID]; m != nil {
-		m.heard = now.Wall
-	}
+	r.heardBy(p.ID, now.Wall)
 	if !here {
 		r.tellAuthor(now.Mono, p.ID)
 	}
@@ -299,6 +296,7 @@ func (r *Room) Absent(now Now, id identity.DeviceID) {
 	if _, known := r.present[id]; !known {
 		return
 	}
+	r.heardBy(id, now.Wall)
 	r.regard(id, func() { delete(r.present, id) })
 	r.agrees(id)
 	delete(r.ledger.agreed, id)
@@ -399,6 +397,9 @@ func (r *Room) jitter(d time.Duration) time.Duration {
 	}
 	return time.Duration(r.cfg.Rand.Int64N(int64(d)))
 }
+
+// Order is the highest that our next record follows: what is above is far off (R7).
+func (r *Room) Order() uint64 { return r.maxOrder }
 
 // Posts is how many records are stored without gaps, and how many are known of and missing.
 func (r *Room) Posts() (stored, missing int) {

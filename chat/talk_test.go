@@ -707,6 +707,33 @@ func TestOneOrderForAll(t *testing.T) {
 	}
 }
 
+// A member whose record has the highest order that there is, or that is followed, leaves the others their order: what is
+// said later stands below what was said before.
+func TestADV_order_One_record_uses_up_no_order(t *testing.T) {
+	for _, order := range []uint64{1<<46 - 1, 1 << 46, record.PlainOrder - 1, record.MaxOrder} {
+		a, b, c := newSpeaker(t, 1), newSpeaker(t, 2), newSpeaker(t, 3)
+		c.now.Wall = time.UnixMilli(int64(order))
+		far := c.say("from the future", false)
+		if far.Header.Order != order {
+			t.Fatalf("order %d", far.Header.Order)
+		}
+		a.hear(c, whole(far))
+		b.hear(c, whole(far))
+		var last *record.Record
+		for n := range 20 {
+			from, to := a, b
+			if n%2 == 1 {
+				from, to = b, a
+			}
+			rec := from.say(fmt.Sprint(n), false)
+			if to.hear(from, whole(rec)); last != nil && rec.Header.Order <= last.Header.Order {
+				t.Errorf("after %d: %d, then %d", order, last.Header.Order, rec.Header.Order)
+			}
+			last = rec
+		}
+	}
+}
+
 // What one record says is told in its order: who is a member, and the keys, apart from what is there to read.
 func TestOneRecordTellsInItsOrder(t *testing.T) {
 	a, b := newSpeaker(t, 1), newSpeaker(t, 2)

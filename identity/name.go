@@ -51,6 +51,15 @@ func ParseNick(s string) (Nick, error) {
 	return Nick(s), nil
 }
 
+// NormalNick reads a nick that is in its normal form already, as all are that other devices send.
+func NormalNick(s string) (Nick, error) {
+	n, err := ParseNick(s)
+	if err == nil && string(n) != s {
+		return "", fmt.Errorf("nick %q: not in its normal form", s)
+	}
+	return n, err
+}
+
 // NickFrom makes a nick out of any text, such as a user or host name: what is not allowed is left out.
 func NickFrom(s string) Nick {
 	var b strings.Builder
@@ -98,6 +107,15 @@ func ParseRoomName(s string) (RoomName, error) {
 		}
 	}
 	return RoomName(name), nil
+}
+
+// NormalRoomName reads a room name that is in its normal form already, as all are that other devices send.
+func NormalRoomName(s string) (RoomName, error) {
+	n, err := ParseRoomName(s)
+	if err == nil && string(n) != s {
+		return "", fmt.Errorf("room name %q: not in its normal form", s)
+	}
+	return n, err
 }
 
 // inRoomName tells whether r may stand in a room name; many scripts do not write their letters without marks.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 )
 
 func TestParseNick(t *testing.T) {
@@ -82,6 +83,51 @@ func TestParseRoomName(t *testing.T) {
 				t.Errorf("%q passes as %q", c.in, n)
 			}
 		})
+	}
+}
+
+// What other devices send is taken as it is or not at all: two who read it differently would differ on who is here.
+func TestNamesOfOthersAreInNormalForm(t *testing.T) {
+	for _, s := range []string{"alice", "zo\u00eb", "fox🦊", "Alice"} {
+		if n, err := NormalNick(s); err != nil || string(n) != s {
+			t.Errorf("nick %q is %q, %v", s, n, err)
+		}
+	}
+	for _, s := range []string{"lobby", "k\u00fcche", "a-b_c.d9"} {
+		if n, err := NormalRoomName(s); err != nil || string(n) != s {
+			t.Errorf("room name %q is %q, %v", s, n, err)
+		}
+	}
+	for _, s := range []string{"zoe\u0308", "", "al ice", "\u212aelvin"} {
+		if n, err := NormalNick(s); err == nil {
+			t.Errorf("nick %q passes as %q", s, n)
+		}
+	}
+	for _, s := range []string{"#lobby", "Lobby", "ku\u0308che", "\u212aelvin", "", "my room"} {
+		if n, err := NormalRoomName(s); err == nil {
+			t.Errorf("room name %q passes as %q", s, n)
+		}
+	}
+}
+
+// Whatever a user writes, others take what is made of it: what is normal stays as it is.
+func TestNormalFormIsItsOwn(t *testing.T) {
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if !unicode.IsPrint(r) || unicode.In(r, unicode.Han, unicode.Hangul) { // these are all refused, or all alike
+			continue
+		}
+		for _, s := range []string{string(r) + "\u0301", string(r) + "\u0345\u0307"} {
+			if n, err := ParseNick(s); err == nil {
+				if _, err := NormalNick(string(n)); err != nil {
+					t.Errorf("%q: %v", s, err)
+				}
+			}
+			if n, err := ParseRoomName(s); err == nil {
+				if _, err := NormalRoomName(string(n)); err != nil {
+					t.Errorf("%q: %v", s, err)
+				}
+			}
+		}
 	}
 }
 

@@ -338,6 +338,8 @@ guard("guest_Another_site_gets_nothing", PAGE, GUESTS, 'ownPage(r, "https://"); 
 off("guest_One_address_keeps_out_no_other", PAGE, "internal/fair/fair.go", "f.open[from] >= f.each")
 guard("guest_Guests_are_served_over_TLS", PAGE, GUESTS, "return control.ServeBehind(ctx, secured,", "_ = secured\n	return control.ServeBehind(ctx, ln,")
 
+guard("order_One_record_uses_up_no_order", "./chat", "internal/record/header.go",
+      "if order < PlainOrder || order <= highest+orderStep {", "if order < 1<<46 {")
 REKEY, MEMBER = "chat/rekey.go", "chat/member.go"
 guard("rekey_A_join_from_the_future_keeps_nobody_in", ENGINE, MEMBER, "return m.out == 0 && (", "return (")
 guard("rekey_Of_two_at_once_the_stricter_decides", ENGINE, REKEY, "before.barred = true", "before.barred = false")
@@ -345,7 +347,7 @@ guard("rekey_Who_is_being_shut_out_wins_nothing", ENGINE, REKEY, "before.struck 
 guard("rekey_A_public_namesake_makes_no_member", ENGINE, "internal/engine/scope.go",
       "inRoom := !r.private && ", "inRoom := ")
 guard("rekey_Nobody_is_shut_out_of_a_public_room", ENGINE, "internal/engine/scope.go",
-      "	if r.private && r.direct == nil {\n		cfg.Rekey", "	if true {\n		cfg.Rekey")
+      "	if r.changesKeys() {\n		cfg.Rekey", "	if true {\n		cfg.Rekey")
 
 CI = ["TestADV_03_Wrong_signatures_have_a_budget", "TestADV_16_No_answer_outweighs_its_question",
       "TestADV_23_Every_bit_of_a_datagram_counts", "TestADV_36_A_forgery_moves_no_counter",

@@ -22,6 +22,7 @@ import socket
 import struct
 import sys
 import time
+import unicodedata
 
 sys.dont_write_bytecode = True
 import purecrypto  # noqa: E402
@@ -397,7 +398,8 @@ def main():
     words.add_argument("--ahead", type=float, default=0)
     words = words.parse_args()
     link = Link(words.interface)
-    node, inputs, typed = Node(link, words.nick, words.room, words.ahead), {}, bytearray()
+    nick, room = (unicodedata.normalize("NFC", word) for word in (words.nick, words.room.lower()))
+    node, inputs, typed = Node(link, nick, room, words.ahead), {}, bytearray()
 
     def read():
         b = os.read(0, 65536)

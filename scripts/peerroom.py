@@ -263,7 +263,8 @@ class Room:
         feed.records[seq], feed.high, feed.low = record, seq, feed.low or seq
         feed.pieces.pop(seq, None)
         feed.asked, feed.due = 0, None
-        self.order = max(self.order, record["order"] if record["order"] < 1 << 46 else 0)
+        if record["order"] < 1 << 44 or record["order"] <= self.order + (1 << 16):
+            self.order = max(self.order, record["order"])
         self.changed = now()
         if self.interval > 2:
             self.shorten()

@@ -173,16 +173,20 @@ TYPES = {1: "hello", 2: "answer", 3: "ack", 4: "beat", 5: "probe", 6: "bye", 7: 
 
 
 def check_nick(nick):
-    if not isinstance(nick, str) or not 1 <= len(nick.encode()) <= 32 or nick[0] in "@#-":
+    if not isinstance(nick, str) or not 1 <= len(nick.encode()) <= 32 or nick[0] in "@#-" or not is_nfc(nick):
         raise Refused("malformed")
     check_characters(nick, lambda c: unicodedata.category(c)[0] in "LMNPS")
 
 
 def check_room_name(name):
-    if not isinstance(name, str) or not 1 <= len(name.encode()) <= 64 or name != name.lower():
+    if not isinstance(name, str) or not 1 <= len(name.encode()) <= 64 or name != name.lower() or not is_nfc(name):
         raise Refused("malformed")
     check_characters(name, lambda c: c in "-_." or unicodedata.category(c) in
                      ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Nd"))
+
+
+def is_nfc(text):
+    return unicodedata.is_normalized("NFC", text)
 
 
 def check_characters(text, allowed):
@@ -197,7 +201,8 @@ def read_presence(b):
     r = Reader(b)
     r.several(*PREFIX)
     key = r.take("key", 32)
-    r.several(("instance", 12), ("counter", 8), ("to", 12))
+    check_run(r.take("instance", 12), r.number("counter", 8))
+    r.take("to", 12)
     size = r.number("claims-length", 2)
     if size > 378:
         raise Refused("malformed")
@@ -210,6 +215,11 @@ def read_presence(b):
         raise Refused("bad_signature")
     r.take("ignored", len(b) - 512)
     return r.fields, claims
+
+
+def check_run(instance, counter):
+    if not any(instance) or counter == 0:
+        raise Refused("malformed")
 
 
 def check_claims(claims):
@@ -399,6 +409,7 @@ def read_signed(room, outer, kind, frame):
     r = Reader(frame[:-64])
     key = r.take("key", 32)
     seen = {"key": key, "instance": r.take("instance", 12), "counter": r.number("counter", 8), "to": r.take("to", 12)}
+    check_run(seen["instance"], seen["counter"])
     SIGNED[kind](r, seen)
     r.take("ignored", r.left())
     if not verifies(key, b"bcast/1 frame\0" + room.id + outer + frame[:-64], frame[-64:]):

@@ -209,7 +209,8 @@ type Rekeyed struct {
 	Epoch uint32 `json:"epoch"`
 }
 
-// Member is a device that joined a room and was heard within seven days.
+// Member is a device that joined a room and was here, or said something, within seven days. Of one that was never here
+// while this device was, LastSeen is when it said what it said last.
 type Member struct {
 	ID       string    `json:"id"`
 	Nick     string    `json:"nick"`
@@ -265,7 +266,7 @@ type Missing struct {
 	Nick   string    `json:"nick"`
 	Tag    string    `json:"tag"`
 	Status string    `json:"status"` // here | suspect | lost | left
-	Since  time.Time `json:"since"`  // when it was last heard
+	Since  time.Time `json:"since"`  // when it was last seen: see Member
 	// Tagged and Verified are as in Post.
 	Tagged   bool `json:"tagged,omitempty"`
 	Verified bool `json:"verified,omitempty"`

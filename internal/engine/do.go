@@ -117,8 +117,10 @@ func (c Join) do(e *Engine, now Now, token uint64) {
 	}
 	r := &room{
 		name: c.Room, ring: ring, keys: ring.Current(), shown: map[record.Chain]uint64{}, private: c.Keys != nil,
+		told:      ring.Current(),
 		ephemeral: c.Ephemeral, retention: c.Retention, switched: now.Mono, direct: c.Direct,
 	}
+	r.apart.begin(now, e.seekJitter())
 	for _, k := range c.Kept {
 		e.restore(now, r, k, c.Resume)
 	}
@@ -376,8 +378,8 @@ type RoomState struct {
 	Direct    identity.DeviceID // the other one of a direct room; zero: it is none
 	Out       bool              // a rekey shut us out
 	Epoch     uint32            // of the keys
-	Topic     string
-	Scopes    []ScopeID // the first is the one that own posts are shown from
+	Scopes    []ScopeID         // the first is the one that own posts are shown from
+	Order     uint64            // the highest in that one that own records follow
 	Members   []chat.Member
 	Stored    int
 	Missing   int
@@ -425,7 +427,7 @@ func (e *Engine) Rooms(now Now) []RoomState {
 			stored, missing := s.chat.Posts()
 			st.Stored += stored
 			if i == 0 {
-				st.Missing, st.Topic = missing, s.chat.Topic()
+				st.Missing, st.Order = missing, s.chat.Order()
 				st.Limit, st.LimitedBy = s.chat.Limit()
 			}
 			for _, m := range s.chat.Members(now) {

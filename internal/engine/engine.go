@@ -207,7 +207,10 @@ func (e *Engine) Advance(now Now) {
 	e.outlive(now)
 	e.discovery.Advance(now.Mono)
 	for _, r := range e.ordered {
-		e.sayRekeys(now, r)
+		if r.changesKeys() {
+			e.sayRekeys(now, r)
+			e.seek(now, r)
+		}
 		for _, s := range r.scopes {
 			if s.chat.Deadline() <= now.Mono {
 				s.chat.Advance(now)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bcast/chat"
+	"bcast/discovery"
 	"bcast/identity"
 	"bcast/internal/record"
 	"bcast/internal/seal"
@@ -152,18 +153,12 @@ func (e *Engine) rekeyPosts(now Now, r *room, without []identity.DeviceID) ([]re
 // rekeyed takes the new keys that a stored rekey brings, if it counts and they are for us. A direct room has the keys
 // that follow from its devices.
 func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
-	if !r.private || r.direct != nil {
+	if !r.changesKeys() {
 		return
 	}
-	p, keys := ev.Posts[0], r.keys
-	r.forgo(s)
-	counts := slices.Contains(s.chat.Rekeys(), ev.Record)
-	if counts {
-		e.openRekey(r, ev.Record, p)
-	}
-	if r.keys != keys {
-		e.switchKeys(now, r)
-	}
+	p := ev.Posts[0]
+	counts := e.turnKeys(now, r, s, ev)
+	e.tellHome(r)
 	before := r.ring.Of(ev.Record.Header.KeyEpoch)
 	switch {
 	case r.isShutOut(p, e.id) && (counts || slices.Contains(s.chat.Unused(), ev.Record)):
@@ -174,6 +169,21 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
 		}
 	}
+}
+
+// turnKeys goes on with the keys that a rekey brings, if it counts and they are for us, and without those of rekeys
+// that it shows not to count. Not before the rekey is stored are they told to the home: until then another one may show
+// the same of it, which the next process would not know.
+func (e *Engine) turnKeys(now Now, r *room, s *scope, ev chat.Event) (counts bool) {
+	before := r.keys
+	r.forgo(s)
+	if counts = slices.Contains(s.chat.Rekeys(), ev.Record); counts {
+		e.openRekey(r, ev.Record, ev.Posts[0])
+	}
+	if r.keys != before {
+		e.switchKeys(now, r)
+	}
+	return counts
 }
 
 // forgo gives up the keys of rekeys that count no more, because of one that came later.
@@ -204,24 +214,26 @@ func (e *Engine) openRekey(r *room, rec *record.Record, p record.Post) bool {
 	return true
 }
 
-// take has the room go on with other keys.
-func (r *room) take(ring *seal.Ring) {
-	r.ring, r.keys = ring, ring.Current()
-	for _, s := range r.scopes {
-		s.chat.SetKeyEpoch(ring.Epoch())
-	}
-}
-
 // switchKeys has all of us go on with the keys that a room has taken.
 func (e *Engine) switchKeys(now Now, r *room) {
 	r.switched = now.Mono
+	r.apart.begin(now, e.seekJitter())
 	e.refreshOpener()
+}
+
+// tellHome has the home remember the keys in use.
+func (e *Engine) tellHome(r *room) {
+	if r.told == r.keys {
+		return
+	}
+	r.told = r.keys
 	e.out.Events = append(e.out.Events, Event{
 		Kind: KeysEvent, Room: r.name, Keys: &Keys{Epoch: r.ring.Epoch(), EpochSecret: r.ring.Secret()},
 	})
 }
 
-// isShutOut tells whether a rekey shuts us out, whose id that is: it says so, and we have no keys of its epoch or later.
+// isShutOut tells whether a rekey shuts us out, whose id that is: it says so, and we have no keys of its epoch or
+// later.
 func (r *room) isShutOut(p record.Post, id identity.DeviceID) bool {
 	epoch, _, ok := seal.ReadRekey(p.Data)
 	return ok && epoch > r.ring.Epoch() && slices.Contains(strings.Fields(p.Text), id.String())
@@ -240,6 +252,7 @@ func (e *Engine) readmit(now Now, r *room, k *Keys) {
 	r.take(ring)
 	r.out = false
 	e.switchKeys(now, r)
+	e.tellHome(r)
 	for _, s := range r.scopes {
 		e.enrol(now, r, s)
 	}
@@ -275,6 +288,9 @@ type rekeying struct {
 
 func (r *room) rekeyDeadline() time.Duration {
 	at := never
+	if r.changesKeys() {
+		at = r.apart.seekAt
+	}
 	for _, k := range r.rekeys {
 		at = min(at, k.at)
 	}
@@ -287,13 +303,12 @@ func (e *Engine) sayRekeys(now Now, r *room) {
 		if k.at > now.Mono {
 			return false
 		}
-		e.budget.queue(outgoing{r.name, r.scopes[0], k.keys, recordSend(k.rec), now.Mono, 0})
+		limit, _ := r.scopes[0].chat.Limit()
+		for _, send := range inPieces(k.rec, chat.Fresh, limit) {
+			e.budget.queue(outgoing{r.name, r.scopes[0], k.keys, send, now.Mono, 0})
+		}
 		return true
 	})
-}
-
-func recordSend(rec *record.Record) chat.Send {
-	return chat.Send{Class: chat.Fresh, Frame: wire.Record{Bytes: rec.Bytes()}, Record: rec.ID}
 }
 
 // underOldKeys takes a datagram that was sealed with keys of before. For a while members may not have the new ones; who
@@ -303,7 +318,7 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 	switch {
 	case author != nil && !s.chat.IsMember(author.Header.Feed.Author.ID()):
 		return wire.DropStranger
-	case now.Mono-r.switched > rekeyGrace && op.signed == nil:
+	case now.Mono-r.switched > rekeyGrace && now.Mono > r.apart.until && op.signed == nil:
 		return wire.DropUnknownRoom
 	case op.signed == nil:
 		return ""
@@ -317,11 +332,19 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 			r.toldAt = map[identity.DeviceID]time.Duration{}
 		}
 		r.toldAt[id] = now.Mono
-		if rec := rekeyFor(s, id); rec != nil {
-			e.sendTo(p, r, s, op.keys, recordSend(rec))
-		}
+		e.tellKeys(p, r, s, op.keys)
 	}
 	return ""
+}
+
+// tellKeys tells a member, under keys of before, the keys in use; if it has them, that we do.
+func (e *Engine) tellKeys(p discovery.Peer, r *room, s *scope, before *seal.Room) {
+	if rec := rekeyFor(s, p.ID); rec != nil {
+		for _, send := range inPieces(rec, chat.Fresh, s.chat.LimitOf(p.ID)) {
+			e.sendTo(p, r, s, before, send)
+		}
+	}
+	e.sendTo(p, r, s, r.keys, greeting(s))
 }
 
 // rekeyFor is the last rekey that has a secret for a device; nil if none has.

@@ -333,8 +333,11 @@ func (s *station) restart(home engine.Keys) {
 	for _, c := range ends {
 		kept.Chains = append(kept.Chains, c)
 	}
+	off := s.off
+	s.off = true // nobody hears it leave
 	s.Do(s.clock(), 8, engine.Leave{Room: crew})
 	s.settle()
+	s.off = off
 	s.kept[4711] = scope
 	s.Do(s.clock(), 9, engine.Join{
 		Room: crew, Keys: &home, Kept: []engine.KeptScope{{Scope: record.Scope{ID: 4711}, Kept: kept}},
@@ -583,5 +586,111 @@ func TestADV_rekey_Nobody_is_shut_out_of_a_public_room(t *testing.T) {
 	g.wait(3 * time.Second)
 	if room := b.Rooms(b.clock())[0]; len(room.Members) != 3 || room.Epoch != 0 {
 		t.Errorf("%d members, epoch %d", len(room.Members), room.Epoch)
+	}
+}
+
+// What was said before a rekey, while a member was away, is behind a gap for it, which members fill under the new keys
+// alone: it takes them from the rekey before that is stored.
+func TestKeysComeBeforeWhatWasMissed(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b, c)
+	c.off = true
+	for n := range 5 {
+		a.tell(fmt.Sprint("before ", n))
+	}
+	if err := a.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(15 * time.Minute)
+	a.tell("after")
+	c.off = false
+	g.wait(2 * time.Minute)
+	c.wantShown("before 0", "before 4", "after")
+	if c.keys.Epoch != 1 {
+		t.Errorf("the home knows epoch %d", c.keys.Epoch)
+	}
+}
+
+// A rekey for many is larger than a datagram, whenever it is said.
+func TestRekeyOfManyGoesInPieces(t *testing.T) {
+	g := newSegment(t)
+	var all []*station
+	for range 16 {
+		all = append(all, g.station(0))
+	}
+	enter(all...)
+	away := all[len(all)-1]
+	away.off = true
+	if err := all[0].rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(time.Minute)
+	away.off = false
+	g.wait(2 * time.Minute)
+	for _, s := range all {
+		if s.epoch() != 1 {
+			t.Errorf("%v: epoch %d", s.addr, s.epoch())
+		}
+	}
+	if n, _ := g.sentCount(func(s engine.Send) bool { return len(s.Data) > wire.MaxDatagram }); n > 0 {
+		t.Errorf("%d datagrams are too large", n)
+	}
+}
+
+// Whatever members rekey without having heard of each other, and whoever is away or starts anew: who was never shut out
+// ends up with the same keys, and who was reads nothing said then.
+func TestRekeysInAnyOrder(t *testing.T) {
+	for seed := range uint64(6) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		g := segmentWith(t, int(seed))
+		var all []*station
+		for range 6 {
+			all = append(all, g.station(0))
+		}
+		enter(all...)
+		in := slices.Clone(all)
+		for round := range 3 {
+			alone := random.IntN(2) == 0 // nobody hears anybody, or some are away
+			for _, s := range all {
+				s.off = alone || random.IntN(3) == 0
+			}
+			g.wait(10 * time.Second)
+			out := in[len(in)-1]
+			in = in[:len(in)-1]
+			for i, s := range in {
+				switch {
+				case i == 0:
+					s.off = alone
+					if err := s.rekey(out); err != nil {
+						t.Fatal(err)
+					}
+				case s.off == alone && random.IntN(2) == 0:
+					s.tell(fmt.Sprint("before keys of ", i))
+					if err := s.rekey(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				g.wait(15 * time.Second)
+			}
+			if again := in[1+random.IntN(len(in)-1)]; random.IntN(2) == 0 {
+				again.restart(engine.Keys{Secret: crewSecret})
+			}
+			for _, s := range all {
+				s.off = false
+			}
+			g.wait(3 * time.Minute)
+			for i, s := range in {
+				s.tell(fmt.Sprint("round ", round, " by ", i))
+			}
+			g.wait(10 * time.Second)
+			for i := range in {
+				text := fmt.Sprint("round ", round, " by ", i)
+				if shownBy(text, in...) != len(in) || shownBy(text, all[len(in):]...) != 0 {
+					t.Errorf("seed %d: %q is shown by %d of %d members, %d of %d shut out", seed, text, shownBy(text, in...),
+						len(in), shownBy(text, all[len(in):]...), len(all)-len(in))
+				}
+			}
+		}
 	}
 }

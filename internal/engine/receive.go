@@ -164,7 +164,8 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 		if reason := e.underOldKeys(now, r, s, &op); reason != "" {
 			return reason
 		}
-	} else if r.private {
+	} else if r.changesKeys() {
+		r.apart.heard[id] = true
 		s.chat.Spoke(now, id)
 	}
 	switch f := op.signed.Frame.(type) {
@@ -316,6 +317,10 @@ func (e *Engine) show(now Now, r *room, s *scope, events []chat.Event) {
 			e.rekeyed(now, r, s, *ev)
 			continue
 		}
+		if ev.Kind == chat.Foretold {
+			e.turnKeys(now, r, s, *ev)
+			continue
+		}
 		if ev.Kind == chat.Received {
 			*ev = e.counted(r, *ev)
 		}
@@ -341,7 +346,7 @@ func (e *Engine) show(now Now, r *room, s *scope, events []chat.Event) {
 
 // isOnce tells whether an event shows a record, which is done once.
 func isOnce(ev *chat.Event) bool {
-	return ev.Record != nil && ev.Kind != chat.Received && ev.Kind != chat.Forked
+	return ev.Record != nil && ev.Kind != chat.Received && ev.Kind != chat.Forked && ev.Kind != chat.Foretold
 }
 
 func chainOf(ev *chat.Event) record.Chain {

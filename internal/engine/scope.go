@@ -25,7 +25,9 @@ type room struct {
 	private  bool          // its history is one, on whatever network
 	out      bool          // a rekey shut us out, and no keys came since
 	switched time.Duration // when the current keys came
+	told     *seal.Room    // what the home knows for the current keys
 	rekeys   []rekeying    // to be said again under the keys of before
+	apart    apart
 	// toldAt is when members that speak under old keys were told the new ones.
 	toldAt    map[identity.DeviceID]time.Duration
 	said      [][]record.ID // of posts said in several scopes the record in each, the first one's first
@@ -175,7 +177,7 @@ func (e *Engine) makeScope(now Now, r *room, id ScopeID, kept record.Kept, resum
 		Rand:   e.cfg.Timing, Fingerprint: func(b []byte) [16]byte { return r.keys.Fingerprint(b) },
 		Direct: r.other(),
 	}
-	if r.private && r.direct == nil {
+	if r.changesKeys() {
 		cfg.Rekey = seal.ReadRekey
 	}
 	s.chat = chat.New(now, cfg)
@@ -297,7 +299,8 @@ func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
 		s.chat.Absent(now, p.ID)
 		return
 	}
-	inRoom := !r.private && slices.Contains(p.Rooms, r.name) // presence names no private room, but perhaps a public namesake
+	// Presence names no private room, but perhaps a public namesake.
+	inRoom := !r.private && slices.Contains(p.Rooms, r.name)
 	if inRoom && p.Reached && !s.members[p.ID] && len(s.members) < maxKnown {
 		e.keepMember(r, s, p.ID)
 	}

@@ -244,7 +244,8 @@ func (b *both) compare() {
 			ask(b, "load", func(s Store) (any, error) { return s.Load(scope, spans, b.ids[:min(9, len(b.ids))]) })
 		}
 	}
-	q := Query{Scopes: []uint64{8, 7}, Limit: b.dice.IntN(9), Newest: b.dice.IntN(2) == 0, Kinds: b.dice.IntN(2) == 0}
+	q := Query{Scopes: []uint64{8, 7}, Limit: b.dice.IntN(9), Newest: b.dice.IntN(2) == 0, Kinds: b.dice.IntN(2) == 0,
+		Topics: b.dice.IntN(4) == 0}
 	if b.dice.IntN(2) == 0 {
 		q.After = &Place{Order: uint64(b.dice.IntN(900)), ID: record.ID{8}}
 	}

@@ -263,9 +263,7 @@ func (m *Memory) Kept(id uint64, _ record.RoomID) (record.Kept, error) {
 		if it.marks&stands != 0 {
 			kept.Standing = append(kept.Standing, it.Entry)
 		}
-		if it.Header.Order < orderFollowed {
-			kept.Order = it.Header.Order
-		}
+		kept.Order = record.Follow(kept.Order, it.Header.Order)
 	}
 	for _, rosters := range s.rosters {
 		kept.Rosters = append(kept.Rosters, rosters...)
@@ -303,7 +301,7 @@ func (m *Memory) selected(q Query) []record.Entry {
 	for _, id := range q.Scopes {
 		if s := m.scopes[id]; s != nil {
 			for _, it := range s.ordered {
-				if q.selects(it.Record) && (!q.Kinds || it.marks&shows != 0) {
+				if q.selects(it.Record) && (!q.Kinds || it.marks&shows != 0) && (!q.Topics || it.marks&topics == topics) {
 					found = append(found, it.Entry)
 				}
 			}

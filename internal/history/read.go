@@ -189,9 +189,15 @@ func (r *reader) Kept(scope uint64, room record.RoomID) (record.Kept, error) {
 	if err != nil {
 		return kept, err
 	}
-	rows, err = r.query("SELECT coalesce(max(ord), 0) FROM record WHERE scope = ? AND ord < ?",
-		int64(scope), int64(orderFollowed))
-	err = eachRow(rows, err, func(rows *sql.Rows) error { return rows.Scan(&kept.Order) })
+	rows, err = r.query(`SELECT ord FROM record WHERE scope = ?1 AND ord >=
+		(SELECT coalesce(max(ord), 0) FROM record WHERE scope = ?1 AND ord < ?2) ORDER BY ord`,
+		int64(scope), int64(record.PlainOrder))
+	err = eachRow(rows, err, func(rows *sql.Rows) error {
+		var order uint64
+		err := rows.Scan(&order)
+		kept.Order = record.Follow(kept.Order, order)
+		return err
+	})
 	if err != nil {
 		return kept, failed("read", err)
 	}
@@ -325,6 +331,9 @@ func (r *reader) page(scope uint64, q *Query) ([]record.Entry, error) {
 	}
 	if q.Kinds {
 		and("marks & 1")
+	}
+	if q.Topics {
+		and("marks & 2 AND marks & 1")
 	}
 	order := " ORDER BY ord, rid"
 	if q.Newest {

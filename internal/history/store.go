@@ -31,9 +31,6 @@ const maxGone = 4096
 // passes tells whether n is so far beyond a bound (0: none) that records have to go until it is kept again.
 func passes(n, bound int64) bool { return bound > 0 && n > bound+bound/pruneSlack }
 
-// orderFollowed is the largest order that counts for Kept.Order (PROTOCOL.md R7).
-const orderFollowed = 1 << 46
-
 // Errors of Append.
 var (
 	// ErrGap says that a record does not continue its chain: the caller is wrong about what is kept.
@@ -71,6 +68,7 @@ type Query struct {
 	Newest        bool
 	Search        string // words that a post holds, the last one maybe cut short
 	Kinds         bool   // only what shows something
+	Topics        bool   // only what may say what the room is about: all that shows something and how things stand
 }
 
 // Reader reads what is kept. Its methods are safe for many goroutines, also beside a writer.
@@ -114,6 +112,9 @@ const (
 	shows  = 1 << iota // something to read
 	stands             // how things stand: members, nicks, topic, keys
 )
+
+// topics are the marks of a record that may hold a topic.
+const topics = shows | stands
 
 // digest is what a store needs to know of a record's body.
 type digest struct {

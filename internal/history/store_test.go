@@ -213,6 +213,27 @@ func TestBranches(t *testing.T) {
 	})
 }
 
+// What own records follow is what it was before the restart: orders that are far off are passed over, one above the other
+// is not.
+func TestOrdersThatAreFollowed(t *testing.T) {
+	onBoth(t, func(t *testing.T, s Store) {
+		a, b := newAuthor(t, 1), newAuthor(t, 2)
+		const plain = record.PlainOrder
+		want := func(order uint64) {
+			t.Helper()
+			if kept, err := s.Kept(7, room); err != nil || kept.Order != order {
+				t.Errorf("follows %d, %v, want %d", kept.Order, err, order)
+			}
+		}
+		keep(t, s, b.says(t, record.MaxOrder, text("the year 6429")))
+		want(0)
+		keep(t, s, a.says(t, 10, text("now")), b.says(t, plain+1<<30, text("later")))
+		want(10)
+		keep(t, s, b.says(t, plain-1, text("the last that is plain")), a.says(t, plain, text("and on")), a.says(t, plain+7, text("and on")))
+		want(plain + 7)
+	})
+}
+
 func TestRetention(t *testing.T) {
 	onBoth(t, func(t *testing.T, s Store) {
 		a, b := newAuthor(t, 1), newAuthor(t, 2)

@@ -149,6 +149,11 @@ var dialogues = map[string]struct {
 		{send: "TOPIC #lobby", want: []string{":irc.bcast 332 alice #lobby :all things"}},
 		{do: bring(control.Post{Room: "lobby", Nick: "bob", Kind: "topic", Text: "one\ntwo"}),
 			want: []string{":bob!626f@bcast TOPIC #lobby :one two"}},
+		{do: topic(control.EventEdited, "three"), want: []string{":bob!626f@bcast TOPIC #lobby :three"}},
+		{send: "TOPIC #lobby", want: []string{":irc.bcast 332 alice #lobby three"}},
+		{do: topic(control.EventReaction, "three")},
+		{do: topic(control.EventDeleted, ""), want: []string{":bob!626f@bcast TOPIC #lobby :all things"}},
+		{send: "TOPIC #lobby", want: []string{":irc.bcast 332 alice #lobby :all things"}},
 		{send: "TOPIC #x", want: []string{":irc.bcast 442 …"}},
 	}},
 	"labels": {"labeled-response batch echo-message message-tags", []step{
@@ -317,6 +322,15 @@ func edit(kind, text string) func(*controltest.Device) {
 		posts, _ := d.Posts(background, "lobby", control.PostQuery{Limit: 1})
 		posts[0].Text, posts[0].Deleted = text, text == ""
 		d.Tell(control.Event{Type: kind, Post: &posts[0]})
+	}
+}
+
+// topic makes something else of the newest post of the lobby, which is one.
+func topic(kind, text string) func(*controltest.Device) {
+	return func(d *controltest.Device) {
+		posts, _ := d.Posts(background, "lobby", control.PostQuery{Limit: 1})
+		posts[0].Text, posts[0].Deleted = text, text == ""
+		d.Change(kind, posts[0])
 	}
 }
 

@@ -69,7 +69,7 @@ func (c *conn) post(ctx context.Context, event control.Event) {
 	}
 	switch {
 	case event.Type == control.EventTopic || post.Kind == "topic":
-		c.topicSet(post)
+		c.topicSet(ctx, event)
 	case event.Type == control.EventPost:
 		label, ours := c.said[post.ID]
 		delete(c.said, post.ID)
@@ -95,18 +95,30 @@ func (c *conn) post(ctx context.Context, event control.Event) {
 	}
 }
 
-// topicSet tells of a topic.
-func (c *conn) topicSet(post control.Post) {
+// topicSet tells what a room is about since a topic was said, changed or taken back. One that came late may not be the
+// last.
+func (c *conn) topicSet(ctx context.Context, event control.Event) {
+	post := *event.Post
 	r := c.rooms[post.Room]
 	label := c.said[post.ID]
 	if delete(c.said, post.ID); r == nil {
 		return
 	}
-	r.topic = post.Text
+	rooms, err := c.api.Rooms(ctx)
+	at := slices.IndexFunc(rooms, func(noun control.Room) bool { return noun.Name == r.name })
+	if err != nil || at < 0 {
+		return // the room is being left, or the device ends
+	}
+	was, said := r.topic, event.Type == control.EventTopic || event.Type == control.EventPost
+	if r.topic = rooms[at].Topic; !said {
+		post.Time = event.Time
+	}
 	c.answer(label, func() bool {
-		topic := head(show.Clean(post.Text), maxTopic)
-		c.emit(outgoing{source: c.author(post), command: "TOPIC", params: []string{channel(r.name), topic}, at: post.Time,
-			said: true})
+		if r.topic != was || said && r.topic == post.Text {
+			topic := head(show.Clean(r.topic), maxTopic)
+			c.emit(outgoing{source: c.author(post), command: "TOPIC", params: []string{channel(r.name), topic}, at: post.Time,
+				said: true})
+		}
 		return false
 	})
 }

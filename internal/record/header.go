@@ -13,12 +13,13 @@ import (
 // Limits of a record. MaxBody leaves room for one post of MaxText beside its CBOR; a whole record of that size still
 // fits 48 fragments at the smallest datagram limit.
 const (
-	Version    = 1
-	MaxParents = 4
-	MaxBody    = 17 << 10
-	MaxText    = 16 << 10
-	MaxOrder   = 1<<47 - 1 // milliseconds: the year 6429; more is malformed, not merely wrong
-	headerSize = 121       // without parents
+	Version     = 1
+	MaxParents  = 4
+	MaxBody     = 17 << 10
+	MaxText     = 16 << 10
+	MaxReaction = 64        // a sign or a word: a longer one is kept and not shown
+	MaxOrder    = 1<<47 - 1 // milliseconds: the year 6429; more is malformed, not merely wrong
+	headerSize  = 121       // without parents
 )
 
 // Flags of a header. The others are reserved: kept, and ignored.
@@ -68,6 +69,22 @@ type Header struct {
 	BodyLength uint16
 	BodyHash   [32]byte
 	Parents    []ID // heads of other feeds that the author had seen
+}
+
+const (
+	// PlainOrder is above all orders that are followed, whatever was before: the year 2527, in milliseconds.
+	PlainOrder = 1 << 44
+	orderStep  = 1 << 16
+)
+
+// Follow is the highest order that records of ours follow once one with this order is stored, if highest was it before
+// (PROTOCOL.md R7). One that is far off is not followed: it would use up the order of all that come after it. Neither
+// would many, each a little above the one before, unless they were a thousand million.
+func Follow(highest, order uint64) uint64 {
+	if order < PlainOrder || order <= highest+orderStep {
+		return max(highest, order)
+	}
+	return highest
 }
 
 // Time is the author's clock when it wrote the record.

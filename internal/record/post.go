@@ -233,7 +233,7 @@ func (p wirePost) post() (Post, error) {
 		return post, fmt.Errorf("body: text of %d bytes, at most %d", len(p.Text), MaxText)
 	}
 	if p.Nick != "" {
-		nick, err := identity.ParseNick(p.Nick)
+		nick, err := identity.NormalNick(p.Nick)
 		if err != nil {
 			return post, fmt.Errorf("body: %w", err)
 		}

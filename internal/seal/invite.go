@@ -88,8 +88,8 @@ func ParseInvite(s string) (Invite, error) {
 	if !ours || !hash {
 		return Invite{}, errInviteForm
 	}
-	name, err := identity.ParseRoomName(text)
-	if err != nil || string(name) != text {
+	name, err := identity.NormalRoomName(text)
+	if err != nil {
 		return Invite{}, errInviteName
 	}
 	b, err := inviteEncoding.DecodeString(code)

@@ -122,6 +122,15 @@ func (r *Ring) Of(epoch uint32) *Room {
 	return nil
 }
 
+// Before are the keys other than the current ones, the latest first.
+func (r *Ring) Before() []*Room {
+	var before []*Room
+	for _, k := range r.keys[1:] {
+		before = append(before, k.room)
+	}
+	return before
+}
+
 // Owns finds the keys a datagram was sealed with, as far as its tag can tell: the current ones are tried first.
 func (r *Ring) Owns(datagram []byte) (*Room, bool) {
 	for _, k := range r.keys {

@@ -326,17 +326,12 @@ func (s *keptScope) add(e record.Entry, before *past) error {
 	r.entries = append(r.entries, e)
 	s.arrived = append(s.arrived, r)
 	s.bytes += int64(len(e.Bytes()))
-	if e.Header.Order < orderFollowed {
-		s.maxOrder = max(s.maxOrder, e.Header.Order)
-	}
+	s.maxOrder = record.Follow(s.maxOrder, e.Header.Order)
 	if isStanding(e.Record) {
 		s.standing = append(s.standing, e)
 	}
 	return nil
 }
-
-// orderFollowed is the largest order that own records follow (PROTOCOL.md R7).
-const orderFollowed = 1 << 46
 
 // isStanding tells whether a record holds a join, leave, nick or topic. These are short: most are not looked into.
 func isStanding(rec *record.Record) bool {

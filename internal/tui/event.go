@@ -112,22 +112,23 @@ func (m *Model) post(event control.Event) tea.Cmd {
 		}
 		r = m.open(post.Room, post.Direct) // somebody speaks to us alone
 	}
+	var told tea.Cmd
+	if post.Kind == "topic" { // which is the last that stands, the device knows
+		told = m.askTopic(r.name)
+	}
 	if known := r.byID[post.ID]; known != nil || event.Type != control.EventPost && event.Type != control.EventTopic {
 		if known != nil {
 			known.change(post)
 		}
-		return nil
+		return told
 	}
 	delete(r.typing, post.From)
-	if event.Type == control.EventTopic || post.Kind == "topic" {
-		r.topic = show.Clean(post.Text)
-	}
 	if post.Late && r.loaded { // it belongs above what is shown: where, only the whole order tells
 		r.late[post.ID] = true
-		return tea.Batch(m.refresh(r), m.alarm(r, nil, post))
+		return tea.Batch(told, m.refresh(r), m.alarm(r, nil, post))
 	}
 	it, _ := r.add(post)
-	return m.alarm(r, it, post)
+	return tea.Batch(told, m.alarm(r, it, post))
 }
 
 // alarm counts a post that is not looked at, and tells of one that is for us. It has no place yet if it came late.

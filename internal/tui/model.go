@@ -124,6 +124,11 @@ func (m *Model) hear(msg tea.Msg) tea.Cmd {
 		return tea.Batch(cmds...)
 	case entered:
 		return m.enter(msg)
+	case about:
+		if r := m.named(msg.room); r != nil {
+			r.topic = show.Clean(msg.topic)
+		}
+		return nil
 	case page:
 		return m.turn(msg)
 	case ordered:
@@ -192,10 +197,12 @@ const lobby = "lobby"
 // entered answers a join.
 type entered struct {
 	joined control.Joined
-	topic  string
 	look   bool // show it
 	err    error
 }
+
+// about is what a room is about now.
+type about struct{ room, topic string }
 
 // join makes this device a member of a room, to look at it or not.
 func (m *Model) join(name string, look bool) tea.Cmd {
@@ -211,12 +218,23 @@ func (m *Model) join(name string, look bool) tea.Cmd {
 		if err != nil {
 			return entered{err: err}
 		}
-		rooms, _ := api.Rooms(ctx) // without it there is no topic yet
-		at := slices.IndexFunc(rooms, func(r control.Room) bool { return r.Name == joined.Room })
-		if at < 0 {
-			return entered{joined: joined, look: look}
+		return entered{joined: joined, look: look}
+	}
+}
+
+// askTopic asks what a room is about.
+func (m *Model) askTopic(name string) tea.Cmd {
+	if m.api == nil {
+		return nil
+	}
+	api, ctx := m.api, m.ctx
+	return func() tea.Msg {
+		rooms, err := api.Rooms(ctx)
+		at := slices.IndexFunc(rooms, func(r control.Room) bool { return r.Name == name })
+		if err != nil || at < 0 {
+			return nil
 		}
-		return entered{joined: joined, topic: rooms[at].Topic, look: look}
+		return about{name, rooms[at].Topic}
 	}
 }
 
@@ -230,11 +248,10 @@ func (m *Model) enter(e entered) tea.Cmd {
 		return m.complain(e.err)
 	}
 	r := m.open(e.joined.Room, e.joined.Direct)
-	r.topic = cmp.Or(show.Clean(e.topic), r.topic)
 	r.ours = r.ours || e.joined.New && e.joined.Direct == ""
-	var told tea.Cmd
+	told := m.askTopic(r.name)
 	if !e.joined.New && m.cfg.Options != (control.JoinOptions{}) && !r.loaded {
-		told = m.note(show.Room(r.name, r.direct)+" was joined before and is kept as it was", false)
+		told = tea.Batch(told, m.note(show.Room(r.name, r.direct)+" was joined before and is kept as it was", false))
 	}
 	if e.look {
 		return tea.Batch(told, m.look(slices.Index(m.rooms, r)))

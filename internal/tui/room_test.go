@@ -207,6 +207,15 @@ func TestPostsAreShownAsTheyAreNow(t *testing.T) {
 		s.device.Bring(control.Post{Room: "lobby", Nick: "bob", Kind: "topic", Text: "lunch", ClockOff: "+4m", Verified: true})
 		s.live()
 		s.want("│ ↪ eve: I go", "│ me too", "* │ bob waves", "- │ bob ✓ sets the topic: lunch (clock +4m)", " lobby · lunch")
+		topic := s.room().items[len(s.room().items)-1].post
+		topic.Text, topic.Edited = "dinner", true
+		s.device.Change(control.EventEdited, topic)
+		s.live()
+		s.want(" lobby · dinner")
+		topic.Deleted = true
+		s.device.Change(control.EventDeleted, topic)
+		s.live()
+		s.miss("lobby ·")
 	})
 }
 

@@ -117,7 +117,7 @@ func TestDocumentLimits(t *testing.T) {
 		"largest datagram sent": wire.MaxDatagram, "largest datagram": wire.MaxUDP, "around a frame": seal.Overhead,
 		"signed frame overhead": wire.SignedOverhead, "frag overhead": wire.FragOverhead, "nick": identity.MaxNick,
 		"room name": identity.MaxRoomName, "addresses": wire.MaxAddrs, "services": wire.MaxServices, "flight": record.MaxFlight,
-		"parents": record.MaxParents, "body": record.MaxBody, "text": record.MaxText, "posts": record.MaxPosts,
+		"parents": record.MaxParents, "body": record.MaxBody, "text": record.MaxText, "reaction": record.MaxReaction, "posts": record.MaxPosts,
 		"record": record.MaxSize, "fragments": wire.MaxFragments, "claims": wire.MaxClaims, "spans": wire.MaxSpans,
 		"wants": wire.MaxWants, "order": uint64(record.MaxOrder), "window": windowSize(t),
 	}

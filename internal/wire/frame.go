@@ -302,6 +302,9 @@ func ParseSigned(t Type, inner []byte) (*Signed, error) {
 		Key: identity.PublicKey(inner[:32]), Instance: identity.ParseInstance(inner[32:]),
 		Counter: be.Uint64(inner[44:]), To: identity.ParseInstance(inner[52:]),
 	}
+	if s.Sender.Instance.IsZero() || s.Sender.Counter == 0 {
+		return nil, errNobody
+	}
 	var err error
 	s.Frame, err = parseSignedBody(t, inner[SenderSize:cut])
 	return s, err

@@ -14,7 +14,8 @@ func FuzzPresence(f *testing.F) {
 		f.Add(b)
 	}
 	key := keyOf(f, 1)
-	wire.ParsePresence(wire.SealPresence(wire.Presence{Claims: vectorClaims()}, key)) // what is built once is built now
+	// What is built once is built now.
+	wire.ParsePresence(wire.SealPresence(wire.Presence{Instance: aliceRun, Counter: 1, Claims: vectorClaims()}, key))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		t.Helper()
 		wire.Classify(b)

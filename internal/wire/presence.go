@@ -153,6 +153,9 @@ func (c Challenge) field() cbor.ByteString {
 	return cbor.ByteString(c[:])
 }
 
+// errNobody: as a destination the zero instance is everyone, so that it can be nobody's; and counters begin at 1.
+var errNobody = errors.New("said by no instance, or with counter 0")
+
 // ParsePresence reads a presence datagram's shape. The signature is still to be checked. It keeps b.
 func ParsePresence(b []byte) (*Presence, error) {
 	if len(b) < PresenceSize {
@@ -161,6 +164,9 @@ func ParsePresence(b []byte) (*Presence, error) {
 	p := &Presence{
 		Type: Type(b[3]), Key: identity.PublicKey(b[4:36]), Instance: identity.ParseInstance(b[36:]),
 		Counter: binary.BigEndian.Uint64(b[48:]), To: identity.ParseInstance(b[56:]),
+	}
+	if p.Instance.IsZero() || p.Counter == 0 {
+		return nil, errNobody
 	}
 	size := int(binary.BigEndian.Uint16(b[68:]))
 	if size > presenceSig-presenceClaims {
@@ -190,7 +196,7 @@ func (w *wireClaims) claims() (Claims, error) {
 	if c.Probe, err = w.Probe.probe(); err != nil {
 		return c, err
 	}
-	if c.Nick, err = identity.ParseNick(w.Nick); err != nil {
+	if c.Nick, err = identity.NormalNick(w.Nick); err != nil {
 		return c, err
 	}
 	if c.Challenge, err = parseChallenge(w.Challenge); err != nil {
@@ -210,7 +216,7 @@ func (w *wireClaims) claims() (Claims, error) {
 		c.Addrs = append(c.Addrs, addr.Unmap())
 	}
 	for _, r := range w.Rooms {
-		name, err := identity.ParseRoomName(r)
+		name, err := identity.NormalRoomName(r)
 		if err != nil {
 			return c, err
 		}

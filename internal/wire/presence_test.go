@@ -23,6 +23,13 @@ func testKey(tb testing.TB, b byte) *identity.Key {
 	return key
 }
 
+// firstRun says what matters not who says it.
+var firstRun = identity.Instance{Boot: 1, Nonce: 1}
+
+func helloOf(claims Claims) Presence {
+	return Presence{Type: TypeHello, Instance: firstRun, Counter: 1, Claims: claims}
+}
+
 func verify(key identity.PublicKey, message, sig []byte) bool { return key.Verify(message, sig) }
 
 func unhex(tb testing.TB, text string) []byte {
@@ -78,7 +85,7 @@ func TestEchoRoundTrip(t *testing.T) {
 		claims := fullClaims()
 		claims.Probe = Probe{Way: WayLimited, Size: size, Clock: 1<<64 - 1, Left: 65535, Heard: make([]HeardStart, maxHeard)}
 		claims.Probe.Heard[7] = HeardStart{1, 2, 3, 4, 5}
-		b := SealPresence(Presence{Type: TypeEcho, Counter: 1, Claims: claims}, key)
+		b := SealPresence(Presence{Type: TypeEcho, Instance: firstRun, Counter: 1, Claims: claims}, key)
 		got, err := ParsePresence(b)
 		if err != nil || len(b) != size || !got.Verify(verify) || !reflect.DeepEqual(got.Probe, claims.Probe) {
 			t.Fatalf("%d bytes for %d, %v", len(b), size, err)
@@ -100,7 +107,7 @@ func TestRoomsThatDoNotFit(t *testing.T) {
 			name := fmt.Sprintf("%0*d", c.size, i)
 			claims.Rooms = append(claims.Rooms, identity.RoomName(name[len(name)-c.size:]))
 		}
-		p, err := ParsePresence(SealPresence(Presence{Type: TypeHello, Counter: 1, Claims: claims}, key))
+		p, err := ParsePresence(SealPresence(helloOf(claims), key))
 		if err != nil {
 			t.Errorf("%d rooms of %d bytes: %v", c.count, c.size, err)
 			continue
@@ -130,7 +137,7 @@ func TestServicesThatDoNotFit(t *testing.T) {
 	} {
 		claims := fullClaims()
 		claims.Services, claims.Rooms = c.services, []identity.RoomName{"lobby"}
-		p, err := ParsePresence(SealPresence(Presence{Type: TypeHello, Counter: 1, Claims: claims}, key))
+		p, err := ParsePresence(SealPresence(helloOf(claims), key))
 		if err != nil {
 			t.Errorf("%d services: %v", len(c.services), err)
 			continue
@@ -146,7 +153,7 @@ func TestServicesThatDoNotFit(t *testing.T) {
 }
 
 func TestADV_23_Every_byte_of_presence_is_signed(t *testing.T) {
-	b := SealPresence(Presence{Type: TypeHello, Counter: 1, Claims: Claims{Nick: "alice"}}, testKey(t, 1))
+	b := SealPresence(helloOf(Claims{Nick: "alice"}), testKey(t, 1))
 	for i := range b {
 		bad := bytes.Clone(b)
 		bad[i] ^= 1
@@ -163,7 +170,7 @@ func TestADV_23_Every_byte_of_presence_is_signed(t *testing.T) {
 
 // withClaims is a signed presence datagram with these bytes for claims.
 func withClaims(key *identity.Key, claims []byte) []byte {
-	b := SealPresence(Presence{Type: TypeHello, Counter: 1, Claims: Claims{Nick: "a"}}, key)
+	b := SealPresence(helloOf(Claims{Nick: "a"}), key)
 	clear(b[presenceClaims:])
 	be.PutUint16(b[68:], uint16(len(claims)))
 	copy(b[presenceClaims:presenceSig], claims)
@@ -186,12 +193,30 @@ func TestClaimsRefused(t *testing.T) {
 		"five addresses":  "a2006161 0385" + strings.Repeat("4401020304", 5),
 		"port of 17 bits": "a2006161 041a00010000", "negative port": "a2006161 0420", "port of text": "a2006161 046131",
 		"version 256": "a2006161 09190100", "beat of 33 bits": "a2006161 0a1b0000000100000000",
-		"bad room name": "a2006161 0b816120",
-		"65 in a list":  "a2006161 189f9841" + strings.Repeat("00", 65),
-		"deep":          "a2006161 1863" + strings.Repeat("81", 9) + "01",
+		"bad room name": "a2006161 0b816120", "upper case room": "a2006161 0b816141", "room with #": "a2006161 0b81622361",
+		"decomposed room": "a2006161 0b816365cc81", "decomposed nick": "a1006365cc81",
+		"65 in a list": "a2006161 189f9841" + strings.Repeat("00", 65),
+		"deep":         "a2006161 1863" + strings.Repeat("81", 9) + "01",
 	} {
 		if p, err := ParsePresence(withClaims(key, unhex(t, claims))); err == nil {
 			t.Errorf("%s passes as %+v", name, p.Claims)
+		}
+	}
+}
+
+// As a destination the zero instance is everyone; counters begin at 1, so that 0 can be none.
+func TestPresenceOfNobody(t *testing.T) {
+	key := testKey(t, 1)
+	for name, p := range map[string]Presence{
+		"no instance": {Type: TypeHello, Counter: 1, Claims: Claims{Nick: "a"}},
+		"counter 0":   {Type: TypeHello, Instance: firstRun, Claims: Claims{Nick: "a"}},
+	} {
+		if _, err := ParsePresence(SealPresence(p, key)); err == nil {
+			t.Errorf("%s passes", name)
+		}
+		sender := Sender{Key: key.Public(), Instance: p.Instance, Counter: p.Counter}
+		if _, err := ParseSigned(TypeBusy, AppendSigned(nil, Busy{}, sender, key, [16]byte{}, nil)); err == nil {
+			t.Errorf("%s passes in a frame", name)
 		}
 	}
 }

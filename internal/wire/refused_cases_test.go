@@ -35,9 +35,21 @@ func (s *studio) refusedOutside() {
 	kind[3] = byte(wire.TypeBye)
 	s.begin("presence-type-changed", "4, 8", "drop bad_signature").add("datagram", kind)
 
+	for _, c := range []struct {
+		name     string
+		from, to int // instance, counter
+	}{{"presence-instance-zero", 36, 48}, {"presence-counter-zero", 48, 56}} {
+		bad := bytes.Clone(good[:wire.PresenceSize-identity.SignatureSize])
+		clear(bad[c.from:c.to])
+		s.begin(c.name, "4, 8", "drop malformed").add("datagram", s.signPresence(bad))
+	}
+
 	for _, c := range []struct{ name, claims string }{
-		{"presence-claims-twice", "a2 00 6161 00 6162"}, // {0: "a", 0: "b"}
-		{"presence-claims-key", "a2 00 6161 4163 01"},   // {0: "a", h'63': 1}
+		{"presence-claims-twice", "a2 00 6161 00 6162"},           // {0: "a", 0: "b"}
+		{"presence-claims-key", "a2 00 6161 4163 01"},             // {0: "a", h'63': 1}
+		{"presence-nick-decomposed", "a1 00 6365cc81"},            // {0: "e\u0301"}
+		{"presence-room-decomposed", "a2 00 6161 0b 81 6365cc81"}, // {0: "a", 11: ["e\u0301"]}
+		{"presence-room-upper-case", "a2 00 6161 0b 81 6141"},     // {0: "a", 11: ["A"]}
 		// {0: "a", 14: [["b", type, port, []]]}
 		{"presence-service-type", "a2 00 6161 0e 81 84 6162 69 687474702e5f746370 1850 80"}, // "http._tcp"
 		{"presence-service-port", "a2 00 6161 0e 81 84 6162 6a 5f687474702e5f746370 00 80"},
@@ -98,10 +110,14 @@ func (s *studio) aead() cipher.AEAD {
 
 // sayBytes adds a frame that no code of ours would make, signed by alice.
 func (s *studio) sayBytes(v *vector, t wire.Type, body []byte) {
+	s.sayBytesAs(v, t, aliceRun, 12, body)
+}
+
+func (s *studio) sayBytesAs(v *vector, t wire.Type, run identity.Instance, counter uint64, body []byte) {
 	outer := s.outer(v, t)
 	public := s.alice.Public()
-	inner := identity.AppendInstance(public[:len(public):len(public)], aliceRun)
-	inner = identity.AppendInstance(binary.BigEndian.AppendUint64(inner, 12), bobRun)
+	inner := identity.AppendInstance(public[:len(public):len(public)], run)
+	inner = identity.AppendInstance(binary.BigEndian.AppendUint64(inner, counter), bobRun)
 	inner = append(inner, body...)
 	message := bytes.Join([][]byte{[]byte("bcast/1 frame\x00"), s.room.ID[:], outer, inner}, nil)
 	inner = append(inner, s.alice.Sign(message)...)
@@ -149,6 +165,10 @@ func (s *studio) refusedInside() {
 		v := s.begin(c.name, "7, 8", "drop malformed")
 		s.sayBytes(v, c.t, c.body)
 	}
+	retry := []byte{0, 1} // of a busy
+	s.sayBytesAs(s.begin("signed-instance-zero", "7, 8", "drop malformed"), wire.TypeBusy, identity.Instance{}, 12, retry)
+	s.sayBytesAs(s.begin("signed-counter-zero", "7, 8", "drop malformed"), wire.TypeBusy, aliceRun, 0, retry)
+
 	v := s.begin("signature-changed", "7, 8", "drop bad_signature")
 	outer := s.outer(v, wire.TypeBusy)
 	inner := s.sign(outer, wire.Busy{RetryMillis: 1}, bobRun, 13, nil)

@@ -29,7 +29,8 @@ func BenchmarkFrames(b *testing.B) {
 		var inner []byte
 		signed := test.frame.Type().Signed()
 		if signed {
-			inner = wire.AppendSigned(nil, test.frame, wire.Sender{Key: key.Public()}, key, record.RoomID{}, nil)
+			inner = wire.AppendSigned(nil, test.frame, wire.Sender{Key: key.Public(), Instance: aliceRun, Counter: 1},
+				key, record.RoomID{}, nil)
 		} else {
 			inner = wire.AppendFrame(nil, test.frame)
 		}

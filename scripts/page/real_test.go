@@ -93,6 +93,7 @@ func TestTwoPagesOfRealNodes(t *testing.T) {
 	a.write("/topic hammers only")
 	a.press("Enter")
 	b.until(`document.querySelector('#topic').textContent === 'hammers only'`)
+	changedTopic(t, alice, b)
 	a.write("/me waves")
 	a.press("Enter")
 	b.until(posts + `.at(-1) === 'alice waves'`)
@@ -106,6 +107,24 @@ func TestTwoPagesOfRealNodes(t *testing.T) {
 	private(t, a, b)
 	a.clean(ours)
 	b.clean(theirs)
+}
+
+// changedTopic has the last post of the lobby, a topic, changed and taken back from elsewhere.
+func changedTopic(t *testing.T, by *bcast.Node, b *tab) {
+	t.Helper()
+	said, err := by.Posts(t.Context(), "lobby", bcast.PostQuery{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ kind, text, shown string }{
+		{"edit", "saws, too", "saws, too"}, {"delete", "", "public · 3 of 3 members here"},
+	} {
+		say := bcast.Say{Room: "lobby", Kind: c.kind, Target: said[0].ID, Text: c.text}
+		if _, err := by.Say(t.Context(), say); err != nil {
+			t.Fatal(err)
+		}
+		b.until(`document.querySelector('#topic').textContent === '` + c.shown + `'`)
+	}
 }
 
 // direct says something to one alone; the room opens there by itself.

@@ -296,7 +296,7 @@ func (d *Device) Rooms(context.Context) ([]control.Room, error) {
 			continue
 		}
 		noun := control.Room{Name: name, Public: true, Members: 1, Present: 1, Posts: len(r.posts), DatagramLimit: 1400,
-			Ephemeral: r.options.Ephemeral, Retention: r.options.Retention}
+			Ephemeral: r.options.Ephemeral, Retention: r.options.Retention, Topic: topicOf(r.posts)}
 		if p, err := d.peer(strings.TrimPrefix(name, "@")); name[0] == '@' && err == nil {
 			noun.Public, noun.Direct = false, d.title(*p)
 		}

@@ -322,3 +322,22 @@ func (d *Device) Bench(_ context.Context, bench control.Bench) (control.Benched,
 	}
 	return found, nil
 }
+
+// Change makes of a post that came what its author makes of it now, and tells of that by an event of a kind.
+func (d *Device) Change(kind string, post control.Post) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	posts := d.rooms[post.Room].posts
+	posts[slices.IndexFunc(posts, func(p control.Post) bool { return p.ID == post.ID })] = post
+	d.record(control.Event{Type: kind, Post: &post})
+}
+
+// topicOf is what the last topic says that stands.
+func topicOf(posts []control.Post) string {
+	for _, p := range slices.Backward(posts) {
+		if p.Kind == "topic" && !p.Deleted {
+			return p.Text
+		}
+	}
+	return ""
+}

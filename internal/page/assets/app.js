@@ -257,6 +257,7 @@ function posted({post}) {
 
 function changed({post}) {
   if (app.log?.room === post.room) app.log.change(post);
+  if (post.kind === 'topic') refreshRooms();
 }
 
 const handlers = {

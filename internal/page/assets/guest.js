@@ -161,7 +161,10 @@ function posted({post}) {
   if (!post.own && !post.late) $('live').textContent = `${post.nick}: ${post.text}`;
 }
 
-const changed = ({post}) => guest.log.change(post);
+function changed({post}) {
+  guest.log.change(post);
+  if (post.kind === 'topic') refreshMembers();
+}
 
 const handlers = {
   post: posted, edited: changed, deleted: changed, reaction: changed,

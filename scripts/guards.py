@@ -154,7 +154,7 @@ guard("27_A_poison_record_stops_nothing", ENGINE, OPEN,
       "		if op.record, err = record.Parse(keys.ID, bytes.Clone(f.Bytes)); err == nil {\n"
       "			_, err = record.DecodePosts(op.record.Body)\n		}\n")
 guard("27_Nothing_is_decompressed", ".", "internal/wire/reader.go",
-      'import "unicode/utf8"', 'import (\n\t_ "compress/flate"\n\t"unicode/utf8"\n)')
+      '\t"unicode/utf8"\n', '\t_ "compress/flate"\n\t"unicode/utf8"\n')
 guard("28_A_message_is_one_line", IRC, "internal/irc/line.go",
       "		m.Params[i] = legal(param, i == len(m.Params)-1)\n", "		m.Params[i] = param\n")
 guard("28_Nothing_from_the_network_is_a_line_of_its_own", IRC, "internal/irc/nick.go",

@@ -236,6 +236,8 @@ guard("mdns_A_flood_leaves_room_for_others", "./internal/mdns", "internal/mdns/c
       "|| b.sources[from] >= mostPerSource", "")
 guard("mdns_A_flood_leaves_room_for_others", "./internal/mdns", "internal/mdns/query.go",
       "return cmp.Compare(turn[x], turn[y])", "return 0")
+guard("mdns_A_long_answer_costs_what_it_is_long", "./internal/mdns", "internal/mdns/mdns.go",
+      "				flushed[q] = true\n", "				flushed[q] = true\n				b.outdate(now, q)\n")
 guard("mdns_A_forged_question_is_hardly_amplified", "./internal/mdns", "internal/mdns/answer.go",
       "if r.paced.Take(now) {", "if r.paced.Take(now) || true {")
 guard("mdns_A_forged_question_is_hardly_amplified", "./internal/mdns", "internal/mdns/answer.go",

@@ -43,6 +43,7 @@ IRC, FILES, PUSH = "./internal/irc", "./internal/files", "./internal/push"
 PAGE, GUARD = "./internal/page", "internal/page/guard.go"
 RECEIVE, OPEN, KEY = "internal/engine/receive.go", "internal/engine/open.go", "internal/stream/key.go"
 
+guard("11_Sizes_that_no_file_has", FILES, "internal/files/put.go", "w.size < 0 || w.size > MaxSize || ", "")
 guard("01_Hostile_names_are_refused", FILES, "internal/files/tree.go", "err = checkPath(e.Path)", "err = nil")
 guard("01_Hostile_names_are_refused", FILES, "internal/files/put.go",
       "	if err := checkPath(p); err != nil {", "	if err := checkPath(p); false {")
@@ -153,7 +154,7 @@ guard("27_A_poison_record_stops_nothing", ENGINE, OPEN,
       "		if op.record, err = record.Parse(keys.ID, bytes.Clone(f.Bytes)); err == nil {\n"
       "			_, err = record.DecodePosts(op.record.Body)\n		}\n")
 guard("27_Nothing_is_decompressed", ".", "internal/wire/reader.go",
-      'import "unicode/utf8"', 'import (\n\t_ "compress/flate"\n\t"unicode/utf8"\n)')
+      '\t"unicode/utf8"\n', '\t_ "compress/flate"\n\t"unicode/utf8"\n')
 guard("28_A_message_is_one_line", IRC, "internal/irc/line.go",
       "		m.Params[i] = legal(param, i == len(m.Params)-1)\n", "		m.Params[i] = param\n")
 guard("28_Nothing_from_the_network_is_a_line_of_its_own", IRC, "internal/irc/nick.go",
@@ -235,6 +236,8 @@ guard("mdns_A_flood_leaves_room_for_others", "./internal/mdns", "internal/mdns/c
       "|| b.sources[from] >= mostPerSource", "")
 guard("mdns_A_flood_leaves_room_for_others", "./internal/mdns", "internal/mdns/query.go",
       "return cmp.Compare(turn[x], turn[y])", "return 0")
+guard("mdns_A_long_answer_costs_what_it_is_long", "./internal/mdns", "internal/mdns/mdns.go",
+      "				flushed[q] = true\n", "				flushed[q] = true\n				b.outdate(now, q)\n")
 guard("mdns_A_forged_question_is_hardly_amplified", "./internal/mdns", "internal/mdns/answer.go",
       "if r.paced.Take(now) {", "if r.paced.Take(now) || true {")
 guard("mdns_A_forged_question_is_hardly_amplified", "./internal/mdns", "internal/mdns/answer.go",

@@ -41,6 +41,10 @@ BUGS = [
     bug("asks only authors", "chat/want.go",
         "	case author && (a.tries < 2 || a.tries%2 == 0 || len(holders) == 0):\n", "	case author || a.tries >= 0:\n"),
     bug("what nobody has is skipped without a word", "chat/feed.go", "Anew: f.anew})", "Anew: false})"),
+    bug("a liar's word is final", "chat/anew.go",
+        "		if f.anewAt = never; f.skipped == nil {\n"
+        "			f.skipped = &skipped{f.next, f.prev, f.hasPrev, f.trail}\n		}\n",
+        "		f.anewAt, f.floor = never, low\n"),
     bug("a start forgets what was given up", "chat/keep.go",
         "f.next, f.floor, f.gone = c.Low, c.Low, c.Low\n", "f.next = 0\n"),
     bug("never compares by ranges", "chat/digest.go",

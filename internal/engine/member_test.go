@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bcast/identity"
 	"bcast/internal/engine"
 	"bcast/internal/record"
 	"bcast/internal/seal"
@@ -24,6 +25,8 @@ type intruder struct {
 	wanted  []wire.SeqRange
 	pipes   []*pipe
 	dialled uint64
+	where   identity.RoomName // a private room, or the public one
+	ring    *seal.Ring        // of the private room: the keys that the intruder has
 }
 
 // feedsEach is how many feeds it begins.
@@ -40,13 +43,16 @@ func newIntruder(t testing.TB, script []byte) *intruder {
 	g := newSegment(t)
 	g.streamPort = 27475
 	in := &intruder{draws: draws{script}, g: g}
-	in.a, in.b, in.foe = g.station(0), g.station(0), g.foe()
+	in.a, in.b, in.foe, in.where = g.station(0), g.station(0), g.foe(), square
 	g.wait(100 * time.Millisecond)
 	in.meet()
-	for _, text := range []string{"one", "two", "three"} {
-		in.know(in.a.say(text))
+	if in.odds(4) {
+		in.enterCrew()
 	}
-	in.know(in.b.say("one"))
+	for _, text := range []string{"one", "two", "three"} {
+		in.says(in.a, text, false)
+	}
+	in.says(in.b, "one", false)
 	trunk := in.sign(1, 1, 1, nil, "one")
 	in.utter(trunk)
 	for _, text := range []string{"this", "that"} {
@@ -60,6 +66,51 @@ func newIntruder(t testing.TB, script []byte) *intruder {
 	}
 	g.wait(100 * time.Millisecond)
 	return in
+}
+
+// enterCrew has all be in the private room.
+func (in *intruder) enterCrew() {
+	enter(in.a, in.b)
+	ring, err := seal.NewRing(crewSecret, nil)
+	if err != nil {
+		in.g.t.Fatal(err)
+	}
+	in.where, in.ring, in.room = crew, ring, ring.Current()
+}
+
+// says has a station say something, and knows the record if it is kept.
+func (in *intruder) says(s *station, text string, ack bool) {
+	s.Do(s.clock(), 2, engine.Say{Room: in.where, Posts: []record.Post{{Kind: record.KindText, Text: text}}, Ack: ack})
+	s.settle()
+	in.g.pump()
+	for _, e := range slices.Backward(s.kept[uint64(s.Serving(in.where)[0])]) {
+		if e.Header.Feed.Author == s.key.Public() {
+			in.know(e.Record)
+			return
+		}
+	}
+}
+
+// rekey is a post that gives some of the room new keys, and shuts out others. The intruder goes on with them, or not.
+func (in *intruder) rekey() record.Post {
+	members := []identity.PublicKey{in.a.key.Public(), in.b.key.Public(), in.key.Public()}
+	p := record.Post{Kind: record.KindRekey}
+	for range in.below(3) {
+		p.Text += members[in.below(3)].ID().String() + " "
+	}
+	epoch := uint32(in.number(uint64(in.ring.Epoch())+1, uint64(in.ring.Epoch())+1024))
+	secret := seal.Secret{1 + in.byte()}
+	bodies, _, err := seal.SealRekey(in.random, in.ring.RoomID(), epoch, in.key.Public(), secret, members[:1+in.below(3)])
+	if err != nil {
+		return p // of no epoch
+	}
+	if p.Data = bodies[0]; in.odds(2) {
+		if in.ring, err = in.ring.Add(epoch, secret); err != nil {
+			in.g.t.Fatal(err)
+		}
+		in.room = in.ring.Current()
+	}
+	return p
 }
 
 // know notes a record that it may speak of.
@@ -132,6 +183,12 @@ func (in *intruder) record() *record.Record {
 		h.Parents = append(h.Parents, in.id(in.records))
 	}
 	body := in.posts(in.records)
+	if in.ring != nil && in.odds(2) {
+		var err error
+		if body, err = record.EncodePosts([]record.Post{in.rekey()}); err != nil {
+			in.g.t.Fatal(err)
+		}
+	}
 	if body == nil {
 		body = []byte{0}
 	}
@@ -239,15 +296,19 @@ func (in *intruder) fate() {
 	case 1:
 		in.a.keep = 1 + in.below(8)
 	case 2:
-		in.a.Do(in.a.clock(), 2, engine.Say{
-			Room: square, Posts: []record.Post{{Kind: record.KindText, Text: "who has it?"}}, Ack: true,
-		})
+		if in.ring == nil {
+			in.says(in.a, "more", true)
+			break
+		}
+		var without []identity.DeviceID
+		if in.odds(2) {
+			without = append(without, in.key.ID())
+		}
+		in.a.Do(in.a.clock(), 2, engine.Rekey{Room: in.where, Without: without})
 		in.a.settle()
 		in.g.pump()
 	default:
-		if rec := in.a.say("more"); rec != nil {
-			in.know(rec)
-		}
+		in.says(in.a, "more", in.odds(2))
 	}
 	in.a.Rooms(in.a.clock())
 }
@@ -414,7 +475,8 @@ func (in *intruder) entry(p *pipe) wire.Message {
 }
 
 // FuzzMember has a member say whatever can be signed and sealed, with numbers near all the ends that there are, to a
-// station that has a feed of its own, others' and a forked one. Whatever it says, who is honest is heard.
+// station that has a feed of its own, others' and a forked one, in a public room or a private one. Whatever it says in
+// the public one, who is honest is heard.
 func FuzzMember(f *testing.F) {
 	for seed := range uint64(memberSeeds) {
 		f.Add(randomScript(seed, 600))
@@ -436,6 +498,9 @@ func attack(t *testing.T, script []byte) {
 		in.act()
 	}
 	in.a.full = false
+	if in.ring != nil {
+		return // a member may split a private room
+	}
 	in.b.say("still heard")
 	for range 60 {
 		if slices.Contains(in.a.shown, "still heard") {

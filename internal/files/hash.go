@@ -32,10 +32,10 @@ func ParseHash(text string) (h Hash, ok bool) {
 }
 
 // BlockSize is how many bytes of a file of that size are checked together: 256 KiB, or more by powers of two, so that
-// there are no more than 65,536 blocks.
+// there are no more than 65,536 blocks. No file has more than MaxSize: what is said to have more has blocks of that.
 func BlockSize(size int64) int64 {
 	block := int64(unit)
-	for size > block*maxBlocks {
+	for size = min(size, MaxSize); size > block*maxBlocks; {
 		block *= 2
 	}
 	return block

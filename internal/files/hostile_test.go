@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -502,6 +503,30 @@ func TestPutIsChecked(t *testing.T) {
 	for _, left := range names(t, d.docs) {
 		if !isPart(left) {
 			t.Errorf("%s is there", left)
+		}
+	}
+}
+
+// CVE-2021-21404 (Syncthing): a length that nothing has. The size of the blocks of such a file was sought for ever,
+// before it was looked at whether who asks may write at all.
+func TestADV_11_Sizes_that_no_file_has(t *testing.T) {
+	d := newDesk(t)
+	d.lib.Set([]Share{{Name: "docs", Dir: d.docs, Public: true}})
+	for _, size := range []int64{math.MinInt64, -1, MaxSize + 1, 1 << 62, 1<<62 + 1, math.MaxInt64} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err := askFor[admitted](ctx, d.Remote, http.MethodPut, target("data", "docs", "x", ""), strings.NewReader(""),
+			map[string]string{headSize: strconv.FormatInt(size, 10), headHash: Hash{}.String()})
+		cancel()
+		wantCode(t, strconv.FormatInt(size, 10), err, CodeInvalid)
+	}
+}
+
+// Whatever size is asked about, there is an answer.
+func TestBlockSizeEnds(t *testing.T) {
+	for size, want := range map[int64]int64{-1: unit, 0: unit, unit * maxBlocks: unit, unit*maxBlocks + 1: 2 * unit,
+		MaxSize: unit << 10, MaxSize + 1: unit << 10, 1<<62 + 1: unit << 10, math.MaxInt64: unit << 10} {
+		if got := BlockSize(size); got != want {
+			t.Errorf("%d: %d, want %d", size, got, want)
 		}
 	}
 }

@@ -42,9 +42,8 @@ func (a *answer) wanted() (w wanted, err error) {
 		w.modified, err = time.Parse(time.RFC3339Nano, text)
 	}
 	w.hash, w.force = hash, a.URL.Query().Get("force") == "true"
-	block := BlockSize(w.size)
 	if err != nil || !ok || w.size < 0 || w.size > MaxSize || w.from < 0 || w.from > w.size ||
-		w.from < w.size && w.from%block != 0 {
+		w.from < w.size && w.from%BlockSize(w.size) != 0 {
 		return w, newError(CodeInvalid, err, "the head does not say which file it is", "")
 	}
 	return w, nil

@@ -3,7 +3,6 @@ package mdns
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,13 +38,13 @@ func (r *record) refresh() time.Time {
 	return r.born.Add(r.ttl*time.Duration(80+5*r.step)/100 + r.spread)
 }
 
-// take remembers a record, if it is one that browsing leads to.
-func (b *Browser) take(now time.Time, from netip.Addr, rr dns.RR) {
+// take remembers a record, if it is one that browsing leads to, and tells what it answers.
+func (b *Browser) take(now time.Time, from netip.Addr, rr dns.RR) (q question, taken bool) {
 	h := rr.Header()
-	q := question{dns.CanonicalName(h.Name), h.Rrtype}
+	q = question{dns.CanonicalName(h.Name), h.Rrtype}
 	fresh := parse(rr)
 	if h.Class&^flush != dns.ClassINET || fresh == nil || !b.wants(q, fresh) {
-		return
+		return q, false
 	}
 	fresh.born, fresh.from = now, from
 	fresh.ttl = min(time.Duration(h.Ttl)*time.Second, longestTTL)
@@ -56,34 +55,31 @@ func (b *Browser) take(now time.Time, from netip.Addr, rr dns.RR) {
 	if fresh.ttl == 0 {
 		fresh.step = 4 // it is not asked for again
 	}
-	same := slices.IndexFunc(b.cache[q], func(r *record) bool { return r.key == fresh.key })
-	switch {
-	case same >= 0:
-		old := b.cache[q][same]
-		fresh.from = old.from // it stays in the share of who told it first
-		b.cache[q][same] = fresh
+	switch same := b.known[told{q, fresh.key}]; {
+	case same != nil:
+		fresh.from = same.from // it stays in the share of who told it first
+		*same = *fresh
 	case fresh.ttl == 0:
-		return
+		return q, false
 	case b.count >= mostRecords || b.sources[from] >= mostPerSource:
 		b.refused++
-		return
+		return q, false
 	default:
 		b.cache[q] = append(b.cache[q], fresh)
+		b.known[told{q, fresh.key}] = fresh
 		b.count++
 		b.sources[from]++
 		b.follow(now, q, fresh)
 	}
-	if h.Class&flush != 0 {
-		b.outdate(now, q, fresh)
-	}
 	b.lookAt(now, fresh)
+	return q, true
 }
 
-// outdate gives all other records of the name and type a second, if they are older than that: what came in the same
-// train of datagrams stays.
-func (b *Browser) outdate(now time.Time, q question, fresh *record) {
+// outdate gives records of a name and type a second, if they are older than that: others came, which replace them, and
+// what came in the same train of datagrams stays.
+func (b *Browser) outdate(now time.Time, q question) {
 	for _, r := range b.cache[q] {
-		if r != fresh && now.Sub(r.born) > time.Second && r.ends.After(now.Add(time.Second)) {
+		if now.Sub(r.born) > time.Second && r.ends.After(now.Add(time.Second)) {
 			r.ends, r.step = now.Add(time.Second), 4
 			b.lookAt(now, r)
 		}
@@ -185,7 +181,7 @@ func (b *Browser) expire(now time.Time) {
 		kept := records[:0]
 		for _, r := range records {
 			if !r.ends.After(now) {
-				b.drop(r)
+				b.drop(q, r)
 				continue
 			}
 			kept = append(kept, r)
@@ -202,7 +198,8 @@ func (b *Browser) expire(now time.Time) {
 	}
 }
 
-func (b *Browser) drop(r *record) {
+func (b *Browser) drop(q question, r *record) {
+	delete(b.known, told{q, r.key})
 	b.count--
 	if b.sources[r.from]--; b.sources[r.from] == 0 {
 		delete(b.sources, r.from)

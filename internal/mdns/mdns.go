@@ -46,6 +46,7 @@ type Browser struct {
 	types   map[string]bool // service types asked for; empty: whatever there is
 	dice    *rand.Rand
 	cache   map[question][]*record
+	known   map[told]*record   // the same, one by one: a datagram may tell of hundreds
 	sources map[netip.Addr]int // records by who told them
 	count   int
 	asks    map[question]*ask
@@ -63,12 +64,18 @@ type question struct {
 	kind uint16
 }
 
+// told is what a question is answered by, in one way.
+type told struct {
+	question
+	key string
+}
+
 // New returns a browser of the link of the interface zone, which starts to ask shortly after now: for services of the
 // types named, such as _http._tcp, or for all that there are.
 func New(now time.Time, zone string, types []string, dice *rand.Rand) *Browser {
 	b := &Browser{
 		zone: zone, dice: dice, types: map[string]bool{},
-		cache: map[question][]*record{}, sources: map[netip.Addr]int{}, asks: map[question]*ask{},
+		cache: map[question][]*record{}, known: map[told]*record{}, sources: map[netip.Addr]int{}, asks: map[question]*ask{},
 		leads: map[netip.Addr]int{}, paced: speech.Pace{Burst: packetBurst + 1, Every: packetEvery},
 	}
 	for _, t := range types {
@@ -97,10 +104,16 @@ func (b *Browser) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
 		b.refused++
 		return
 	}
+	flushed := map[question]bool{}
 	for _, records := range [][]dns.RR{m.Answer, m.Extra} {
 		for _, rr := range records {
-			b.take(now, from.Addr().WithZone(""), rr)
+			if q, taken := b.take(now, from.Addr().WithZone(""), rr); taken && rr.Header().Class&flush != 0 {
+				flushed[q] = true
+			}
 		}
+	}
+	for q := range flushed {
+		b.outdate(now, q)
 	}
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -45,7 +46,17 @@ type feed struct {
 
 // view is what one process has shown, or found to be on its disk.
 type view struct {
-	shown map[record.Chain]uint64 // number and index of the last post shown
+	shown map[record.Chain]place // of the last post
+}
+
+// place is where a post stands in its chain.
+type place struct {
+	seq   uint64
+	index int
+}
+
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.seq, o.seq), cmp.Compare(p.index, o.index))
 }
 
 func newChecker(w *world) *checker {
@@ -242,12 +253,12 @@ func (c *checker) event(n *node, e engine.Event) {
 		c.w.violate("I2", "%v shows a post that its author did not say", n)
 	}
 	chain := record.Chain{Feed: rec.Header.Feed, Branch: e.Chat.Branch}
-	at := rec.Header.Seq<<8 | uint64(e.Chat.Index)
+	at := place{rec.Header.Seq, e.Chat.Index}
 	switch last := n.view.shown[chain]; {
 	case at == last:
 		c.w.violate("I3", "%v shows post %d of feed %x twice", n, rec.Header.Seq, chain.Feed.Short())
-	case at < last:
-		c.w.violate("I4", "%v shows post %d of feed %x after %d", n, rec.Header.Seq, chain.Feed.Short(), last>>8)
+	case at.compare(last) < 0:
+		c.w.violate("I4", "%v shows post %d of feed %x after %d", n, rec.Header.Seq, chain.Feed.Short(), last.seq)
 	}
 	n.view.shown[chain] = at
 	c.arrived(n, rec)

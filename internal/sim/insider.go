@@ -21,7 +21,18 @@ type insider struct {
 	extra   uint64 // signed frames of its own, which all later counters are raised by
 	counter uint64 // the last one used
 	at      time.Duration
+	tale    tale
 }
+
+// tale is what an insider says of somebody's feed, now and then for a while, to all but its author.
+type tale struct {
+	of          *feed
+	claim       wire.FeedClaim
+	next, until time.Duration
+}
+
+// taleEach is how often it is told.
+const taleEach = 2 * time.Second
 
 // insiderEach and restlessEach are the mean times between two things that an insider does.
 const (
@@ -52,6 +63,9 @@ func (in *insider) subvert(out *engine.Output) {
 		case s.Type.Signed():
 			in.resign(s, lying)
 		}
+	}
+	if lying && w.now < in.tale.until && w.now >= in.tale.next {
+		in.tell(out)
 	}
 	if !lying || w.now < in.at || len(in.n.nics) == 0 || in.n.nics[0].segment == nil || !in.n.in(lobby) {
 		return
@@ -89,9 +103,13 @@ func (in *insider) resign(s *engine.Send, lying bool) {
 // lie claims more or less than there is.
 func (in *insider) lie(d wire.Digest) wire.Frame {
 	claims := append([]wire.FeedClaim(nil), d.Claims...)
-	switch in.rng.IntN(4) {
+	switch in.rng.IntN(5) {
 	case 0: // nothing
 		return wire.Digest{}
+	case 4: // that it goes on where it does not
+		for i, c := range claims {
+			claims[i].Low, claims[i].High = in.stretch(c.Low, c.High)
+		}
 	case 1: // everything and more
 		for i := range claims {
 			claims[i].High += 1 + in.rng.Uint64N(1<<40)
@@ -117,7 +135,7 @@ func (in *insider) noise(n int) []byte {
 
 // act does one hostile thing.
 func (in *insider) act(out *engine.Output) {
-	switch in.rng.IntN(9) {
+	switch in.rng.IntN(10) {
 	case 0:
 		in.fork(out)
 	case 1: // many feeds
@@ -129,8 +147,11 @@ func (in *insider) act(out *engine.Output) {
 		h.Parents = []record.ID{record.ID(in.noise(len(record.ID{}))), record.ID(in.noise(len(record.ID{})))}
 		in.say(out, h)
 	case 3: // a feed without its beginning
-		h := record.Header{Feed: in.newFeed(), Seq: 1 + in.rng.Uint64N(1<<30), Order: in.order()}
+		h := record.Header{Feed: in.newFeed(), Seq: min(max(in.number(), 1), most), Order: in.order()}
 		copy(h.Prev[:], in.noise(len(h.Prev)))
+		claim := wire.FeedClaim{Feed: h.Feed.Short(), Low: h.Seq, High: h.Seq}
+		in.send(out, wire.Receipt{Stored: []wire.FeedClaim{claim}}, netip.AddrPort{})
+		in.send(out, wire.Digest{Root: [32]byte{1}, Claims: []wire.FeedClaim{claim}}, netip.AddrPort{})
 		in.say(out, h)
 	case 4: // pieces of what never becomes whole
 		for range 30 {
@@ -142,21 +163,79 @@ func (in *insider) act(out *engine.Output) {
 		var want wire.Want
 		want.Limit = wire.MaxDatagram
 		for _, f := range in.n.w.check.order[:min(len(in.n.w.check.order), 8)] {
-			want.Ranges = append(want.Ranges, wire.SeqRange{Feed: f.id.Short(), From: 1, To: 1 << 40})
+			want.Ranges = append(want.Ranges, wire.SeqRange{Feed: f.id.Short(), From: 1, To: in.number(1 << 40)})
 		}
 		for range 20 {
 			in.send(out, want, netip.AddrPort{})
 		}
 	case 6: // wants in the name of nobody's need, to whom they cost most
 		for _, c := range in.n.nics[0].segment.nics {
-			want := wire.Want{Limit: 1, Ranges: []wire.SeqRange{{Feed: in.newFeed().Short(), From: 1, To: 1 << 60}}}
+			want := wire.Want{Limit: 1, Ranges: []wire.SeqRange{{
+				Feed: in.anyFeed(), From: in.number(1), To: in.number(1 << 60),
+			}}}
 			in.send(out, want, c.source())
 		}
 	case 7: // what a later version may say: a type that nobody knows
 		in.raw(out, wire.Type(100+in.rng.IntN(100)), in.noise(1+in.rng.IntN(200)))
+	case 8: // a tale
+		if here := in.feedsHere(); len(here) > 0 {
+			f := here[in.rng.IntN(len(here))]
+			in.tale = tale{of: f, claim: wire.FeedClaim{Feed: f.id.Short()}, until: in.n.w.now + time.Minute}
+			in.tale.claim.Low, in.tale.claim.High = in.stretch(uint64(len(f.records)), uint64(len(f.records)+10))
+		}
 	default: // receipts for what nobody said
-		claim := wire.FeedClaim{Feed: in.newFeed().Short(), Low: 1, High: 1 << 50}
+		claim := wire.FeedClaim{Feed: in.anyFeed(), Low: 1, High: in.number(1 << 50)}
 		in.send(out, wire.Receipt{Stored: []wire.FeedClaim{claim}}, netip.AddrPort{})
+	}
+}
+
+// most is the last number of a feed, and edges are others at which something ends.
+const most = 1 << 62
+
+var edges = []uint64{0, 1, 2, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, most - 1, most, most + 1, 1 << 63, 1<<64 - 1}
+
+// number is an edge, or one of those that are known or next to it.
+func (in *insider) number(known ...uint64) uint64 {
+	if len(known) > 0 && in.rng.IntN(2) == 0 {
+		return known[in.rng.IntN(len(known))] + in.rng.Uint64N(3) - 1
+	}
+	return edges[in.rng.IntN(len(edges))]
+}
+
+// stretch is from where to where something may be claimed, near what is known.
+func (in *insider) stretch(known ...uint64) (low, high uint64) {
+	low, high = min(max(in.number(known...), 1), most), min(max(in.number(known...), 1), most)
+	return min(low, high), max(low, high)
+}
+
+// anyFeed is one that was said where the insider is, or a new one of its own.
+func (in *insider) anyFeed() record.ShortFeed {
+	if here := in.feedsHere(); len(here) > 0 && in.rng.IntN(4) > 0 {
+		return here[in.rng.IntN(len(here))].id.Short()
+	}
+	return in.newFeed().Short()
+}
+
+func (in *insider) feedsHere() (here []*feed) {
+	for _, f := range in.n.w.check.order {
+		if f.home == in.n.nics[0].segment {
+			here = append(here, f)
+		}
+	}
+	return here
+}
+
+// tell says the tale once more.
+func (in *insider) tell(out *engine.Output) {
+	in.tale.next = in.n.w.now + taleEach
+	if len(in.n.nics) == 0 || in.n.nics[0].segment != in.tale.of.home || !in.n.in(lobby) {
+		return
+	}
+	digest := wire.Digest{Root: [32]byte{1}, Feeds: 100, Claims: []wire.FeedClaim{in.tale.claim}}
+	for _, c := range in.tale.of.home.nics {
+		if c.node != in.tale.of.author && c.node != in.n {
+			in.send(out, digest, c.source())
+		}
 	}
 }
 

@@ -135,7 +135,7 @@ func (n *node) join() {
 		keys := n.keys
 		join.Keys = &keys
 	}
-	n.view = view{shown: map[record.Chain]uint64{}}
+	n.view = view{shown: map[record.Chain]place{}}
 	for _, s := range n.disk.scopes {
 		if s.Room == (record.RoomID{}) {
 			continue // all that was ever told of it is lost
@@ -143,7 +143,9 @@ func (n *node) join() {
 		join.Kept = append(join.Kept, s.kept())
 		for c, r := range s.chains {
 			if len(r.entries) > 0 {
-				n.view.shown[c] = max(n.view.shown[c], r.high()<<8|255)
+				if at := (place{r.high(), record.MaxPosts}); at.compare(n.view.shown[c]) > 0 {
+					n.view.shown[c] = at
+				}
 			}
 		}
 	}

@@ -9,13 +9,14 @@ import (
 )
 
 // maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
-const maxRekeys = 8
+const maxRekeys = 32
 
 // rekey is what a member's rekey says: to whom it gives the keys of an epoch, and whom it shuts out.
 type rekey struct {
 	rec    *record.Record
 	author identity.DeviceID
 	epoch  uint32
+	secret [20]byte // what its data says of that: epoch and commitment
 	named  []identity.DeviceID
 	out    []identity.DeviceID
 	struck bool // another one shuts its author out: it says nothing
@@ -58,6 +59,7 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 		return false
 	}
 	k := &rekey{rec: rec, author: f.author, epoch: epoch, named: named}
+	copy(k.secret[:], p.Data)
 	k.invited = r.cfg.Invited != nil && r.cfg.Invited(p.Data)
 	for word := range strings.FieldsSeq(p.Text) {
 		if id, err := identity.ParseDeviceID(word); err == nil {
@@ -71,6 +73,13 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 	}
 	if r.rekeys = append(r.rekeys, k); len(r.rekeys) > maxRekeys {
 		r.rekeys = r.rekeys[1:]
+	}
+	for _, part := range r.rekeys { // of a rekey in several records none is used unless all are
+		if slices.ContainsFunc(r.rekeys, func(o *rekey) bool {
+			return o.barred && o.author == part.author && o.secret == part.secret
+		}) {
+			part.barred = true
+		}
 	}
 	r.shutOut(k.out)
 	r.fit()
@@ -89,6 +98,20 @@ func (r *Room) mayRekey(author identity.DeviceID, epoch uint32, data []byte) boo
 		return false
 	}
 	return m.out == 0 || epoch < m.out || r.cfg.Holds != nil && r.cfg.Holds(data)
+}
+
+// Missed tells whether a device that has the keys of an epoch is a member that those who rekeyed since then did not know
+// of: nobody shut it out, as far as we know, and we know of each rekey.
+func (r *Room) Missed(id identity.DeviceID, epoch uint32) bool {
+	if m := r.members[id]; m != nil && (m.left || m.out != 0) {
+		return false
+	}
+	for e := epoch + 1; e <= r.keyEpoch; e++ {
+		if !slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.epoch == e && !k.struck }) {
+			return false
+		}
+	}
+	return true
 }
 
 // foretell tells of a rekey that waits behind a gap: members that have its keys may fill the gap under these alone.

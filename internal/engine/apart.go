@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"bcast/chat"
+	"bcast/discovery"
 	"bcast/identity"
+	"bcast/internal/record"
 	"bcast/internal/seal"
 )
 
@@ -15,8 +18,16 @@ import (
 const (
 	// seekEach is how often such a member is spoken to.
 	seekEach = 64 * time.Second
+	// seekSoon is when one that has just come is.
+	seekSoon = 4 * time.Second
+	// seekMost is how many are at once: one pair that learns of each other tells the rest of both.
+	seekMost = 4
 	// seekGrace is how long what members answer under keys of before is taken.
 	seekGrace = 10 * time.Second
+	// admitWithin is the longest that somebody waits before it seals the keys to a member that nobody sealed them to: all
+	// who hear that member would.
+	admitWithin = 4 * time.Second
+	maxAdmits   = 64
 )
 
 // apart is which members a room's keys in use may not have reached.
@@ -24,11 +35,44 @@ type apart struct {
 	heard  map[identity.DeviceID]bool // under the keys in use, while it was here without a break
 	seekAt time.Duration
 	until  time.Duration // what members say under keys of before is taken
+	admits []admit
+}
+
+// admit is a member that a rekey did not name, since its author did not know of it.
+type admit struct {
+	id     identity.DeviceID
+	before *seal.Room // keys that it has
+	at     time.Duration
+	said   bool
+}
+
+func (a *apart) admit(now Now, id identity.DeviceID, before *seal.Room, after time.Duration) {
+	known := slices.ContainsFunc(a.admits, func(d admit) bool { return d.id == id })
+	if !known && len(a.admits) < maxAdmits {
+		a.admits = append(a.admits, admit{id, before, now.Mono + after, false})
+	}
+}
+
+func (a *apart) deadline() time.Duration {
+	at := a.seekAt
+	for _, d := range a.admits {
+		if !d.said {
+			at = min(at, d.at)
+		}
+	}
+	return at
+}
+
+// came has one that is here now spoken to before long, unless it is heard.
+func (a *apart) came(now Now, id identity.DeviceID, jitter time.Duration) {
+	if _, known := a.heard[id]; !known {
+		a.heard[id], a.seekAt = false, min(a.seekAt, now.Mono+seekSoon+jitter)
+	}
 }
 
 // begin waits for all to be heard under keys that have just come.
 func (a *apart) begin(now Now, jitter time.Duration) {
-	a.heard, a.seekAt = map[identity.DeviceID]bool{}, now.Mono+seekEach+jitter
+	a.heard, a.seekAt, a.admits = map[identity.DeviceID]bool{}, now.Mono+seekSoon+jitter, nil
 }
 
 // seek speaks to the members of a room that are here and were not heard under the keys in use.
@@ -38,10 +82,11 @@ func (e *Engine) seek(now Now, r *room) {
 	}
 	r.apart.seekAt = now.Mono + seekEach + e.seekJitter()
 	s, before := r.scopes[0], r.ring.Before()
-	for _, p := range e.discovery.Peers() {
-		if !p.Present() || r.apart.heard[p.ID] || !s.chat.IsMember(p.ID) {
-			continue
-		}
+	silent := slices.DeleteFunc(e.discovery.Peers(), func(p discovery.Peer) bool {
+		return !p.Present() || r.apart.heard[p.ID] || !s.chat.IsMember(p.ID)
+	})
+	e.cfg.Timing.Shuffle(len(silent), func(i, j int) { silent[i], silent[j] = silent[j], silent[i] })
+	for _, p := range silent[:min(len(silent), seekMost)] {
 		for _, keys := range before {
 			e.sendTo(p, r, s, keys, greeting(s))
 		}
@@ -49,8 +94,46 @@ func (e *Engine) seek(now Now, r *room) {
 	}
 }
 
+// admit seals the keys in use to members that nobody sealed them to, though they have keys of before: with a further
+// record of the rekey that brought them, whoever said that.
+func (e *Engine) admit(now Now, r *room) {
+	s := r.scopes[0]
+	r.apart.admits = slices.DeleteFunc(r.apart.admits, func(d admit) bool {
+		return !d.said && d.at <= now.Mono && (r.keysFor(s, d.id) != nil || !s.chat.IsMember(d.id))
+	})
+	var keys []identity.PublicKey
+	for i, d := range r.apart.admits {
+		if p, here := e.discovery.Peer(d.id); here && !d.said && d.at <= now.Mono {
+			keys, r.apart.admits[i].said = append(keys, p.Key), true
+		}
+	}
+	if len(keys) == 0 || e.readOnly(now) != nil {
+		return
+	}
+	bodies, _, err := seal.SealRekey(e.cfg.Random, r.ring.RoomID(), r.ring.Epoch(), e.cfg.Key.Public(), r.ring.Secret(), keys)
+	if err != nil {
+		return // of what has no epoch there is nothing to tell
+	}
+	for _, b := range bodies {
+		if _, err := s.chat.Say(now, []record.Post{{Kind: record.KindRekey, Data: b}}, false); err != nil {
+			panic("a rekey is always well formed: " + err.Error())
+		}
+	}
+}
+
+// admitted tells those to whom a record of ours sealed the keys in use, under the keys that they have.
+func (e *Engine) admitted(now Now, r *room, s *scope, rec *record.Record) {
+	waiting := r.apart.admits
+	r.apart.admits = slices.DeleteFunc(slices.Clone(waiting), func(d admit) bool { return r.keysFor(s, d.id) == rec })
+	for _, d := range waiting {
+		if p, here := e.discovery.Peer(d.id); here && r.keysFor(s, d.id) == rec {
+			e.tellKeys(now, p, r, s, d.before)
+		}
+	}
+}
+
 func (e *Engine) seekJitter() time.Duration {
-	return time.Duration(e.cfg.Timing.Int64N(int64(seekEach / 4)))
+	return time.Duration(e.cfg.Timing.Int64N(int64(seekSoon)))
 }
 
 // greeting is a signed frame that says little: who gets it learns who has which keys.

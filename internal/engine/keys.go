@@ -168,6 +168,8 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 	case r.isShutOut(p, e.id) && (counts || slices.Contains(s.chat.Unused(), ev.Record)):
 		r.out = true
 		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
+	case counts && ev.Device == e.id && before == r.keys:
+		e.admitted(now, r, s, ev.Record)
 	case counts && before != nil && ev.Device == e.id:
 		for _, d := range rekeyAgain {
 			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
@@ -192,15 +194,22 @@ func (e *Engine) turnKeys(now Now, r *room, s *scope, ev chat.Event) (counts boo
 
 // forgo gives up the keys of rekeys that count no more, because of one that came later.
 func (r *room) forgo(s *scope) {
-	ring := r.ring
+	ring, used := r.ring, s.chat.Rekeys()
 	for _, rec := range s.chat.Unused() {
 		for _, p := range rekeysIn(rec) {
-			ring = ring.Without(p.Data)
+			if !slices.ContainsFunc(used, func(u *record.Record) bool { return sameSecret(u, p) }) {
+				ring = ring.Without(p.Data)
+			}
 		}
 	}
 	if ring != r.ring {
 		r.take(ring)
 	}
+}
+
+// sameSecret tells whether a rekey promises the secret that another one does.
+func sameSecret(rec *record.Record, p record.Post) bool {
+	return slices.ContainsFunc(rekeysIn(rec), func(o record.Post) bool { return seal.SamePromise(o.Data, p.Data) })
 }
 
 // openRekey adds what a rekey brings to the ring, if it is sealed to us.
@@ -294,7 +303,7 @@ type rekeying struct {
 func (r *room) rekeyDeadline() time.Duration {
 	at := never
 	if r.changesKeys() {
-		at = r.apart.seekAt
+		at = r.apart.deadline()
 	}
 	for _, k := range r.rekeys {
 		at = min(at, k.at)
@@ -330,33 +339,39 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 	}
 	id := op.signed.Sender.Key.ID()
 	if !s.chat.IsMember(id) {
-		return wire.DropStranger
+		if !s.chat.Missed(id, r.ring.EpochOf(op.keys)) {
+			return wire.DropStranger
+		}
+		s.chat.Spoke(now, id)
 	}
 	if p, known := e.discovery.Peer(id); known && now.Mono >= r.toldAt[id]+tellEach {
 		if r.toldAt == nil {
 			r.toldAt = map[identity.DeviceID]time.Duration{}
 		}
 		r.toldAt[id] = now.Mono
-		e.tellKeys(p, r, s, op.keys)
+		e.tellKeys(now, p, r, s, op.keys)
 	}
 	return ""
 }
 
-// tellKeys tells a member, under keys of before, the keys in use; if it has them, that we do.
-func (e *Engine) tellKeys(p discovery.Peer, r *room, s *scope, before *seal.Room) {
-	if rec := rekeyFor(s, p.ID); rec != nil {
+// tellKeys tells a member, under keys of before, the keys in use; if it has them, that we do. If nobody sealed them to
+// it, that is to be done.
+func (e *Engine) tellKeys(now Now, p discovery.Peer, r *room, s *scope, before *seal.Room) {
+	if rec := r.keysFor(s, p.ID); rec != nil {
 		for _, send := range inPieces(rec, chat.Fresh, s.chat.LimitOf(p.ID)) {
 			e.sendTo(p, r, s, before, send)
 		}
+	} else {
+		r.apart.admit(now, p.ID, before, time.Duration(e.cfg.Timing.Int64N(int64(admitWithin))))
 	}
 	e.sendTo(p, r, s, r.keys, greeting(s))
 }
 
-// rekeyFor is the last rekey that has a secret for a device; nil if none has.
-func rekeyFor(s *scope, id identity.DeviceID) *record.Record {
+// keysFor is the last record that has the secret in use for a device; nil if none has.
+func (r *room) keysFor(s *scope, id identity.DeviceID) *record.Record {
 	for _, rec := range slices.Backward(s.chat.Rekeys()) {
 		for _, p := range rekeysIn(rec) {
-			if _, named, _ := seal.ReadRekey(p.Data); slices.Contains(named, id) {
+			if _, named, _ := seal.ReadRekey(p.Data); r.ring.Uses(p.Data) && slices.Contains(named, id) {
 				return rec
 			}
 		}

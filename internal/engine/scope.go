@@ -311,6 +311,9 @@ func (e *Engine) tellPeer(now Now, r *room, s *scope, p discovery.Peer) {
 		ID: p.ID, Instance: p.Instance, RecvBuffer: p.RecvBuffer, Wifi: p.Wifi, InRoom: inRoom,
 		Open: byBroadcast(p),
 	})
+	if r.changesKeys() {
+		r.apart.came(now, p.ID, e.seekJitter())
+	}
 	e.meet(now, r, s, p)
 }
 

@@ -139,6 +139,11 @@ func Promises(body []byte, s Secret) bool {
 	return err == nil && bytes.Equal(promised, commit[:commitSize])
 }
 
+// SamePromise tells whether the bodies of two rekeys promise one secret.
+func SamePromise(a, b []byte) bool {
+	return min(len(a), len(b)) >= rekeyHeader && bytes.Equal(a[:4+commitSize], b[:4+commitSize])
+}
+
 // parseRekey checks a body's shape: the count is that of the entries, and their ids ascend, so that nobody is named
 // twice and there is one encoding.
 func parseRekey(b []byte) (epoch uint32, commit, entries []byte, err error) {

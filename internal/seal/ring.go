@@ -129,6 +129,22 @@ func (r *Ring) Of(epoch uint32) *Room {
 	return nil
 }
 
+// EpochOf is the epoch of keys of the ring; 0 if it does not have them.
+func (r *Ring) EpochOf(keys *Room) uint32 {
+	for _, k := range r.keys {
+		if k.room == keys {
+			return k.epoch
+		}
+	}
+	return 0
+}
+
+// Uses tells whether the keys in use are those that a rekey's body promises.
+func (r *Ring) Uses(body []byte) bool {
+	epoch, commit, _, err := parseRekey(body)
+	return err == nil && r.keys[0].epoch == epoch && bytes.Equal(r.keys[0].rank[:commitSize], commit)
+}
+
 // Before are the keys other than the current ones, the latest first.
 func (r *Ring) Before() []*Room {
 	var before []*Room

@@ -181,13 +181,16 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 // that it shows not to count. Not before the rekey is stored are they told to the home: until then another one may show
 // the same of it, which the next process would not know.
 func (e *Engine) turnKeys(now Now, r *room, s *scope, ev chat.Event) (counts bool) {
-	before := r.keys
+	ring, before := r.ring, r.keys
 	r.forgo(s)
 	if counts = slices.Contains(s.chat.Rekeys(), ev.Record); counts {
 		e.openRekey(r, ev.Record, ev.Posts[0])
 	}
-	if r.keys != before {
+	switch {
+	case r.keys != before:
 		e.switchKeys(now, r)
+	case r.ring != ring:
+		e.refreshOpener()
 	}
 	return counts
 }

@@ -333,19 +333,16 @@ func (s *keptScope) add(e record.Entry, before *past) error {
 	return nil
 }
 
-// isStanding tells whether a record holds a join, leave, nick or topic. These are short: most are not looked into.
+// standing are the kinds of which a store tells who begins: who is a member under which nick, the topic and the keys.
+const standing = 1<<record.KindJoin | 1<<record.KindLeave | 1<<record.KindNick | 1<<record.KindTopic | 1<<record.KindRekey
+
+// isStanding tells whether a record holds a post of these kinds.
 func isStanding(rec *record.Record) bool {
-	if len(rec.Body) > 200 {
-		return false
+	if kinds, plain := rec.PlainKinds(); plain {
+		return kinds&standing != 0
 	}
 	posts, err := rec.Posts()
-	return err == nil && slices.ContainsFunc(posts, func(p record.Post) bool {
-		switch p.Kind {
-		case record.KindJoin, record.KindLeave, record.KindNick, record.KindTopic:
-			return true
-		}
-		return false
-	})
+	return err == nil && slices.ContainsFunc(posts, func(p record.Post) bool { return 1<<p.Kind&standing != 0 })
 }
 
 // split makes the end of a chain a branch of its own.

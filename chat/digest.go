@@ -141,14 +141,7 @@ func (r *Room) sendDigest() {
 
 // sendClaims tells some claims beside the sum of all.
 func (r *Room) sendClaims(to identity.DeviceID, claims []wire.FeedClaim) {
-	d := r.Summary()
-	d.Claims = claims
-	r.send(to, Control, d)
-}
-
-// Summary is the sum of all that is stored here, as in a digest.
-func (r *Room) Summary() wire.Digest {
-	return wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent))}
+	r.send(to, Control, wire.Digest{Root: r.sum.bytes(), Feeds: uint32(len(r.recent)), Claims: claims})
 }
 
 // digest takes what another member has (R15). It learns of gaps from the claims, and where those agree and the sums do

@@ -9,6 +9,7 @@ import (
 	"bcast/identity"
 	"bcast/internal/record"
 	"bcast/internal/seal"
+	"bcast/internal/wire"
 )
 
 // Members that rekey while they do not hear each other end up with other keys each, and what the others say is of no
@@ -72,7 +73,7 @@ func (a *apart) came(now Now, id identity.DeviceID, jitter time.Duration) {
 
 // begin waits for all to be heard under keys that have just come.
 func (a *apart) begin(now Now, jitter time.Duration) {
-	a.heard, a.seekAt, a.admits = map[identity.DeviceID]bool{}, now.Mono+seekSoon+jitter, nil
+	a.heard, a.seekAt, a.admits = map[identity.DeviceID]bool{}, now.Mono+seekEach+jitter, nil
 }
 
 // seek speaks to the members of a room that are here and were not heard under the keys in use.
@@ -88,8 +89,24 @@ func (e *Engine) seek(now Now, r *room) {
 	e.cfg.Timing.Shuffle(len(silent), func(i, j int) { silent[i], silent[j] = silent[j], silent[i] })
 	for _, p := range silent[:min(len(silent), seekMost)] {
 		for _, keys := range before {
-			e.sendTo(p, r, s, keys, greeting(s))
+			e.sendTo(p, r, s, keys, greeting)
 		}
+		r.apart.until = now.Mono + seekGrace
+	}
+	e.call(now, r)
+}
+
+// call speaks under the first keys of a room, which all who ever joined it have: to members that we do not know of, who
+// do not know of us. One in a room does at a time.
+func (e *Engine) call(now Now, r *room) {
+	heard := 0
+	for _, is := range r.apart.heard {
+		if is {
+			heard++
+		}
+	}
+	if first := r.ring.Of(0); r.ring.Epoch() > 0 && first != nil && e.cfg.Timing.IntN(1+heard) == 0 {
+		e.budget.queue(outgoing{r.name, r.scopes[0], first, greeting, now.Mono, 0})
 		r.apart.until = now.Mono + seekGrace
 	}
 }
@@ -136,10 +153,8 @@ func (e *Engine) seekJitter() time.Duration {
 	return time.Duration(e.cfg.Timing.Int64N(int64(seekSoon)))
 }
 
-// greeting is a signed frame that says little: who gets it learns who has which keys.
-func greeting(s *scope) chat.Send {
-	return chat.Send{Class: chat.Control, Frame: s.chat.Summary()}
-}
+// greeting is a signed frame that says nothing, so that who hears it learns who has which keys, and no more.
+var greeting = chat.Send{Class: chat.Control, Frame: wire.Busy{}}
 
 // changesKeys tells whether a room's keys can change: that of a private room that is no direct one.
 func (r *room) changesKeys() bool { return r.private && r.direct == nil }

@@ -367,7 +367,7 @@ func (e *Engine) tellKeys(now Now, p discovery.Peer, r *room, s *scope, before *
 	} else {
 		r.apart.admit(now, p.ID, before, time.Duration(e.cfg.Timing.Int64N(int64(admitWithin))))
 	}
-	e.sendTo(p, r, s, r.keys, greeting(s))
+	e.sendTo(p, r, s, r.keys, greeting)
 }
 
 // keysFor is the last record that has the secret in use for a device; nil if none has.

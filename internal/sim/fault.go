@@ -348,7 +348,7 @@ const maxRekeys = 6
 
 // rekey renews the keys of a private room. Whoever does it need not hear the others.
 func (w *world) rekey(n *node) {
-	if n.takesPart() && n.joined() && w.count.Kinds["rekey"] <= maxRekeys {
+	if w.opt.Private && n.takesPart() && n.joined() && w.count.Kinds["rekey"] <= maxRekeys {
 		n.do(engine.Rekey{Room: lobby})
 	}
 }

@@ -77,6 +77,7 @@ func parseJoin(room string, options JoinOptions) (home.Room, error) {
 		r.Name, r.Secret, r.Ephemeral = invite.Name, invite.Secret[:], r.Ephemeral || invite.Ephemeral
 		if r.Epoch = invite.Epoch; r.Epoch > 0 {
 			r.EpochSecret = invite.EpochSecret[:]
+			r.Invited = r.EpochSecret
 		}
 	} else {
 		name, err := identity.ParseRoomName(room)
@@ -125,7 +126,7 @@ func (n *Node) nameHere(r home.Room, options JoinOptions) (home.Room, error) {
 		named := known.Name == r.Name && (len(r.Secret) == 0 || options.Private && len(known.Secret) > 0)
 		if roomID(known) == id || named {
 			if r.Epoch > known.Epoch { // an invite of after a rekey
-				known.Epoch, known.EpochSecret = r.Epoch, r.EpochSecret
+				known.Epoch, known.EpochSecret, known.Invited = r.Epoch, r.EpochSecret, r.Invited
 			}
 			return known, nil
 		}
@@ -183,6 +184,7 @@ func (n *Node) join(ctx context.Context, r home.Room) (Joined, error) {
 	if len(r.Secret) > 0 {
 		command.Keys = &engine.Keys{
 			Secret: secretOf(r.Secret), Epoch: r.Epoch, EpochSecret: secretOf(r.EpochSecret),
+			Invited: secretOf(r.Invited),
 		}
 	}
 	if len(r.Peer) > 0 {

@@ -20,6 +20,8 @@ type rekey struct {
 	out    []identity.DeviceID
 	struck bool // another one shuts its author out: it says nothing
 	barred bool // it gives the keys to whom another one of its epoch shuts out: they are not used
+	// invited: an invite brought its keys. So it counts where that was made, and whoever shuts its author out was before.
+	invited bool
 }
 
 func (k *rekey) counts() bool { return !k.struck && !k.barred }
@@ -34,7 +36,7 @@ func (k *rekey) shutsOut(ids ...identity.DeviceID) bool {
 func (k *rekey) meet(before *rekey) {
 	switch {
 	case before.struck:
-	case before.epoch >= k.epoch && k.shutsOut(before.author):
+	case before.epoch >= k.epoch && k.shutsOut(before.author) && !before.invited && !before.shutsOut(k.author):
 		before.struck = true
 	case before.epoch != k.epoch:
 	case before.shutsOut(k.named...):
@@ -52,10 +54,11 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
 	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.rec.ID == rec.ID }) // of several the first
-	if m := r.members[f.author]; !ok || known || m != nil && (m.left || m.out != 0) && f.author != r.self {
-		return false // of whom no join is kept, that it could say this is enough
+	if !ok || known || !r.mayRekey(f.author, epoch, p.Data) {
+		return false
 	}
 	k := &rekey{rec: rec, author: f.author, epoch: epoch, named: named}
+	k.invited = r.cfg.Invited != nil && r.cfg.Invited(p.Data)
 	for word := range strings.FieldsSeq(p.Text) {
 		if id, err := identity.ParseDeviceID(word); err == nil {
 			k.out = append(k.out, id)
@@ -72,6 +75,20 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 	r.shutOut(k.out)
 	r.fit()
 	return true
+}
+
+// mayRekey tells whether the author of a rekey was a member when it said that: who is shut out from a later epoch on
+// was, and a rekey whose keys we have, from an invite or our own home, counted for whoever took them. Of whom no join
+// is kept, that it could say this is enough.
+func (r *Room) mayRekey(author identity.DeviceID, epoch uint32, data []byte) bool {
+	m := r.members[author]
+	switch {
+	case m == nil || author == r.self:
+		return true
+	case m.left:
+		return false
+	}
+	return m.out == 0 || epoch < m.out || r.cfg.Holds != nil && r.cfg.Holds(data)
 }
 
 // foretell tells of a rekey that waits behind a gap: members that have its keys may fill the gap under these alone.

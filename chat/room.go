@@ -32,7 +32,9 @@ type Config struct {
 	Direct      identity.PublicKey    // of the only other member; zero: who joins is one
 	// Rekey reads a rekey's data: of which epoch the keys are, and to whom it gives them. Nil: the room has no keys that
 	// change, and a rekey in it shuts nobody out.
-	Rekey func(data []byte) (epoch uint32, named []identity.DeviceID, ok bool)
+	Rekey   func(data []byte) (epoch uint32, named []identity.DeviceID, ok bool)
+	Holds   func(data []byte) bool // whether the keys of that rekey are had already; nil: none are
+	Invited func(data []byte) bool // whether an invite brought them
 }
 
 // Peer is what a Room knows of a device present on the link.

@@ -352,6 +352,9 @@ guard("rekey_A_public_namesake_makes_no_member", ENGINE, "internal/engine/scope.
       "inRoom := !r.private && ", "inRoom := ")
 guard("rekey_Nobody_is_shut_out_of_a_public_room", ENGINE, "internal/engine/scope.go",
       "	if r.changesKeys() {\n		cfg.Rekey", "	if true {\n		cfg.Rekey")
+guard("rekey_Of_who_was_shut_out_later_it_counts", ENGINE, REKEY, "epoch < m.out || ", "")
+guard("rekey_Of_who_came_back_it_counts", ENGINE, REKEY, " || r.cfg.Holds != nil && r.cfg.Holds(data)", "")
+guard("rekey_Of_who_came_back_it_counts", ENGINE, REKEY, " && !before.invited", "")
 
 CI = ["TestADV_03_Wrong_signatures_have_a_budget", "TestADV_16_No_answer_outweighs_its_question",
       "TestADV_23_Every_bit_of_a_datagram_counts", "TestADV_36_A_forgery_moves_no_counter",

@@ -21,7 +21,7 @@ const (
 
 // apart is which members a room's keys in use may not have reached.
 type apart struct {
-	heard  map[identity.DeviceID]bool // under the keys in use
+	heard  map[identity.DeviceID]bool // under the keys in use, while it was here without a break
 	seekAt time.Duration
 	until  time.Duration // what members say under keys of before is taken
 }

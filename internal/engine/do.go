@@ -120,6 +120,9 @@ func (c Join) do(e *Engine, now Now, token uint64) {
 		told:      ring.Current(),
 		ephemeral: c.Ephemeral, retention: c.Retention, switched: now.Mono, direct: c.Direct,
 	}
+	if c.Keys != nil {
+		r.invited = c.Keys.Invited
+	}
 	r.apart.begin(now, e.seekJitter())
 	for _, k := range c.Kept {
 		e.restore(now, r, k, c.Resume)

@@ -48,6 +48,7 @@ type Keys struct {
 	Secret      seal.Secret // names the room, and is its first key
 	Epoch       uint32      // of the current keys; 0: the room was never rekeyed
 	EpochSecret seal.Secret
+	Invited     seal.Secret // of a later epoch, as the last invite had it; zero: none did
 }
 
 // PushKeys are those of what is pushed behind a post of a room, for each of the room's keys, the current one first;
@@ -92,6 +93,9 @@ func (c Rekey) do(e *Engine, now Now, token uint64) {
 		return
 	case r.direct != nil:
 		e.answer(token, Reply{Err: ErrDirect})
+		return
+	case r.out:
+		e.answer(token, Reply{Err: ErrOut})
 		return
 	case e.readOnly(now) != nil:
 		e.answer(token, Reply{Err: e.readOnly(now)})
@@ -249,6 +253,7 @@ func (e *Engine) readmit(now Now, r *room, k *Keys) {
 	if err != nil {
 		return // an empty secret: no invite has one
 	}
+	r.invited = k.Invited
 	r.take(ring)
 	r.out = false
 	e.switchKeys(now, r)

@@ -229,17 +229,48 @@ func TestAbsentMemberGetsTheNewKeys(t *testing.T) {
 	}
 }
 
-// Who is shut out cannot answer with keys of its own, nor use up the epochs.
+// Who was away for more rekeys than a ring has keys for is told the new ones, too, whatever it had.
+func TestMemberThatMissedManyRekeys(t *testing.T) {
+	for _, had := range []int{0, 2} {
+		g := newSegment(t)
+		a, b, c := g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		for n := range 12 {
+			c.off = n >= had
+			if err := a.rekey(); err != nil {
+				t.Fatal(err)
+			}
+			g.wait(20 * time.Second)
+		}
+		a.tell("said meanwhile")
+		c.off = false
+		g.wait(3 * time.Minute)
+		if c.epoch() != 12 {
+			t.Fatalf("away since epoch %d: epoch %d", had, c.epoch())
+		}
+		c.wantShown("said meanwhile")
+		c.tell("back")
+		b.wantShown("back")
+	}
+}
+
+// Who is shut out cannot answer with keys of its own, nor use up the epochs; once it knows, it is told so.
 func TestShutOutMemberRekeysNothing(t *testing.T) {
 	g := newSegment(t)
 	a, b, c := g.station(0), g.station(0), g.station(0)
 	enter(a, b, c)
+	c.off = true
 	if err := a.rekey(c); err != nil {
 		t.Fatal(err)
 	}
 	g.wait(time.Second)
 	if err := c.rekey(); err != nil {
 		t.Fatal(err)
+	}
+	c.off = false
+	g.wait(20 * time.Second)
+	if err := c.rekey(); !errors.Is(err, engine.ErrOut) {
+		t.Errorf("who is shut out rekeys: %v", err)
 	}
 	g.wait(20 * time.Second)
 	a.tell("still among us")
@@ -381,10 +412,7 @@ func TestWhoWasShutOutComesBack(t *testing.T) {
 	if err := say(); !errors.Is(err, engine.ErrOut) {
 		t.Errorf("who is shut out says something: %v", err)
 	}
-	invite := a.keys
-	invite.Secret = crewSecret
-	c.Do(c.clock(), 6, engine.Join{Room: crew, Keys: &invite})
-	c.settle()
+	c.invitedBy(a)
 	g.wait(2 * time.Second)
 	if err := say(); err != nil {
 		t.Error(err)
@@ -398,7 +426,7 @@ func TestWhoWasShutOutComesBack(t *testing.T) {
 	}
 	a.tell("welcome back")
 	c.wantShown("welcome back")
-	c.restart(invite)
+	c.restart(engine.Keys{Secret: crewSecret, Epoch: c.keys.Epoch, EpochSecret: c.keys.EpochSecret})
 	g.wait(3 * time.Second)
 	if err := say(); err != nil {
 		t.Errorf("after a restart: %v", err)
@@ -693,4 +721,65 @@ func TestRekeysInAnyOrder(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whoever comes later hears of rekeys in any order: one counts though its author was shut out by a later one.
+func TestADV_rekey_Of_who_was_shut_out_later_it_counts(t *testing.T) {
+	for seed := range 6 {
+		g := segmentWith(t, seed)
+		a, b, c, d, late := g.station(0), g.station(0), g.station(0), g.station(0), g.station(0)
+		enter(a, b, c, d)
+		for _, step := range []struct{ by, out *station }{{c, d}, {b, c}} {
+			if err := step.by.rekey(step.out); err != nil {
+				t.Fatal(err)
+			}
+			g.wait(15 * time.Second)
+		}
+		late.invitedBy(b)
+		g.wait(time.Minute)
+		if late.hasMember(d) || late.hasMember(c) || !late.hasMember(a) {
+			t.Errorf("seed %d: members: %v and %v, whom others shut out, %v", seed, late.hasMember(d), late.hasMember(c),
+				late.hasMember(a))
+		}
+	}
+}
+
+// Who was shut out and came back is a member like any other: its rekeys count for who starts anew, and who comes later.
+func TestADV_rekey_Of_who_came_back_it_counts(t *testing.T) {
+	for seed := range 6 {
+		g := segmentWith(t, seed)
+		a, b, c, late := g.station(0), g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		if err := a.rekey(b); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(15 * time.Second)
+		b.invitedBy(a)
+		g.wait(5 * time.Second)
+		if err := b.rekey(c); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(15 * time.Second)
+		invite := engine.Keys{Secret: crewSecret, Epoch: 2, EpochSecret: a.keys.EpochSecret}
+		a.restart(invite)
+		late.invitedBy(b)
+		g.wait(time.Minute)
+		invite.Invited = invite.EpochSecret
+		late.restart(invite)
+		g.wait(time.Minute)
+		for _, s := range []*station{a, b, late} {
+			if s.hasMember(c) || s.epoch() != 2 {
+				t.Errorf("seed %d: %v: a member shut out: %v; epoch %d", seed, s.addr, s.hasMember(c), s.epoch())
+			}
+		}
+	}
+}
+
+// invitedBy joins the private room by an invite of another one's.
+func (s *station) invitedBy(o *station) {
+	invite := engine.Keys{
+		Secret: crewSecret, Epoch: o.keys.Epoch, EpochSecret: o.keys.EpochSecret, Invited: o.keys.EpochSecret,
+	}
+	s.Do(s.clock(), 6, engine.Join{Room: crew, Keys: &invite})
+	s.settle()
 }

@@ -251,6 +251,9 @@ func (e *Engine) takeDiscovery(now Now) {
 			if ev.Peer.Status == discovery.Here && ev.Peer.Proven {
 				e.recognise(now, r, ev.Peer)
 			}
+			if !ev.Peer.Present() {
+				delete(r.apart.heard, ev.Peer.ID) // when it is back, either of us may have other keys
+			}
 			for _, s := range r.scopes {
 				e.tellPeer(now, r, s, ev.Peer)
 			}

@@ -26,6 +26,7 @@ type room struct {
 	out      bool          // a rekey shut us out, and no keys came since
 	switched time.Duration // when the current keys came
 	told     *seal.Room    // what the home knows for the current keys
+	invited  seal.Secret   // the keys of a later epoch that an invite brought, for who says a rekey counts
 	rekeys   []rekeying    // to be said again under the keys of before
 	apart    apart
 	// toldAt is when members that speak under old keys were told the new ones.
@@ -179,6 +180,8 @@ func (e *Engine) makeScope(now Now, r *room, id ScopeID, kept record.Kept, resum
 	}
 	if r.changesKeys() {
 		cfg.Rekey = seal.ReadRekey
+		cfg.Holds = func(data []byte) bool { return r.ring.Holds(data) }
+		cfg.Invited = func(data []byte) bool { return seal.Promises(data, r.invited) }
 	}
 	s.chat = chat.New(now, cfg)
 	s.chat.SetKeyEpoch(r.ring.Epoch())

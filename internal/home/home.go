@@ -125,6 +125,7 @@ type Room struct {
 	Secret      Secret `json:"secret,omitempty"`
 	Epoch       uint32 `json:"epoch,omitempty"`
 	EpochSecret Secret `json:"epoch_secret,omitempty"`
+	Invited     Secret `json:"invited,omitempty"` // EpochSecret as the last invite had it
 
 	// Peer is the public key of the other one of a direct room, with the nick that it had when it was last here.
 	Peer     []byte        `json:"peer,omitempty"`

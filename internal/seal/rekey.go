@@ -132,6 +132,13 @@ func ReadRekey(body []byte) (epoch uint32, named []identity.DeviceID, ok bool) {
 	return epoch, named, err == nil
 }
 
+// Promises tells whether a secret is the one that a rekey's body promises.
+func Promises(body []byte, s Secret) bool {
+	_, promised, _, err := parseRekey(body)
+	commit := s.commitment()
+	return err == nil && bytes.Equal(promised, commit[:commitSize])
+}
+
 // parseRekey checks a body's shape: the count is that of the entries, and their ids ascend, so that nobody is named
 // twice and there is one encoding.
 func parseRekey(b []byte) (epoch uint32, commit, entries []byte, err error) {

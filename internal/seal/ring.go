@@ -24,7 +24,8 @@ const (
 //
 // When members rekey at once there are several secrets of one epoch. All open datagrams; the one with the highest
 // commitment seals them, so every member that has the same secrets seals with the same one, whatever came first.
-// Beyond its bounds a ring forgets the lowest epochs and commitments, so that does not depend on the order either.
+// Beyond its bounds a ring forgets the lowest epochs and commitments, so that does not depend on the order either; but
+// never the room's first secret, which all who ever joined have: by it members whose epochs are far apart meet again.
 //
 // A commitment can be made high by trying secrets. So whose secrets come here is for the caller to judge: not those of
 // a member that another rekey of the same or an earlier epoch shuts out.
@@ -79,8 +80,14 @@ func (r *Ring) with(epoch uint32, secret Secret) (*Ring, error) {
 		}
 		return k.epoch == epoch && rivals > maxRivals
 	})
-	return &Ring{r.id, r.newAEAD, keys[:min(len(keys), maxEpochs)]}, nil
+	if len(keys) > maxEpochs { // the first of all stays: who was away for long has no other that we have
+		keys = append(keys[:maxEpochs-1], keys[len(keys)-1])
+	}
+	return &Ring{r.id, r.newAEAD, keys}, nil
 }
+
+// Holds tells whether the ring has the secret that a rekey's body promises.
+func (r *Ring) Holds(body []byte) bool { return r.Without(body) != r }
 
 // Without is the ring without the secret that a rekey's body promised. The keys of before any rekey stay in any case.
 func (r *Ring) Without(body []byte) *Ring {

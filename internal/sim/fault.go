@@ -45,12 +45,13 @@ var faults = []fault{
 	{"move", (*world).move}, {"firewall", (*world).firewall},
 	{"leave", (*world).leave}, {"rename", (*world).rename}, {"crowd leaves", (*world).crowdLeaves},
 	{"set clock", (*world).setClock}, {"freeze clock", (*world).freezeClock},
+	{"rekey", (*world).rekey}, // by name alone
 }
 
 // fault draws one of those that the options allow.
 func (w *world) fault() fault {
 	if len(w.opt.Only) == 0 {
-		f := faults[w.rng.IntN(len(faults))]
+		f := faults[w.rng.IntN(len(faults)-1)]
 		if f.name == "snapshot" && !w.opt.Snapshots {
 			return w.fault()
 		}
@@ -338,6 +339,17 @@ func (w *world) crowdLeaves(*node) {
 		if w.rng.IntN(2) == 0 {
 			w.amid(w.below(time.Second), func() { w.leave(n) })
 		}
+	}
+}
+
+// maxRekeys is how many rekeys there are in a run: a member that has the keys of before them all is to get on, and of
+// more than eight epochs nobody has them.
+const maxRekeys = 6
+
+// rekey renews the keys of a private room. Whoever does it need not hear the others.
+func (w *world) rekey(n *node) {
+	if n.takesPart() && n.joined() && w.count.Kinds["rekey"] <= maxRekeys {
+		n.do(engine.Rekey{Room: lobby})
 	}
 }
 

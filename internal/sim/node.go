@@ -58,6 +58,7 @@ type device struct {
 	stopped time.Duration // when it last fell asleep
 	twin    *node         // a copy of the home that runs elsewhere
 	feeds   int           // that it began
+	keys    engine.Keys   // of a private room, as its files have them
 }
 
 // maxSocket is how many datagrams the kernel keeps for a process that does not read.
@@ -130,6 +131,10 @@ func (n *node) start() {
 // join takes up the lobby as the disk has it.
 func (n *node) join() {
 	join := engine.Join{Room: lobby, Resume: n.resume, Retention: n.keep}
+	if n.w.opt.Private {
+		keys := n.keys
+		join.Keys = &keys
+	}
 	n.view = view{shown: map[record.Chain]place{}}
 	for _, s := range n.disk.scopes {
 		if s.Room == (record.RoomID{}) {
@@ -355,6 +360,10 @@ func (n *node) carryOut(out *engine.Output) {
 		n.w.check.reply(n, r)
 	}
 	for _, e := range out.Events {
+		if e.Kind == engine.KeysEvent {
+			n.keys.Epoch, n.keys.EpochSecret = e.Keys.Epoch, e.Keys.EpochSecret
+			n.w.tell("%v: keys of epoch %d", n, n.keys.Epoch)
+		}
 		n.w.check.event(n, e)
 	}
 	for _, id := range out.Forget {

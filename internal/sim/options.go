@@ -46,6 +46,7 @@ type Options struct {
 	Breaks    float64       // of the writes to one after which it is cut off, until the heal
 	Stalls    float64       // and that hang, by up to half a minute
 	Snapshots bool          // of whole machines may come up
+	Private   bool          // the room's keys are secret, and change
 	Families  bool          // a third each have IPv4 alone, IPv6 alone, and both
 	Strangers bool          // some live on a second segment, in a room of the same name
 	Gateway   bool          // networks are known again by their gateway

@@ -152,7 +152,7 @@ func (n *node) stop() {
 // restored puts another image on the disk, of another time or device: of its own feeds nothing may be continued.
 func (n *node) restored(i image) {
 	n.disk.replace(i)
-	n.resume = false
+	n.resume, n.keys = false, engine.Keys{Secret: lobbySecret} // files of before any rekey
 }
 
 func (n *node) revive() {

@@ -53,6 +53,8 @@ var profiles = []profile{
 // apart are scenarios that are asked for by name alone.
 var apart = []profile{
 	{"families", []string{"kill", "flap", "partition", "unplug"}, func(o *Options, _ *rand.Rand) { o.Families = true }},
+	{"rekeys", []string{"rekey", "partition", "kill", "unplug"},
+		func(o *Options, _ *rand.Rand) { o.Private, o.Strangers, o.Insiders, o.Outsider = true, false, 0, 0 }},
 }
 
 // With has a run be of that scenario alone; false if there is none of that name.

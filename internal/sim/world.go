@@ -10,11 +10,15 @@ import (
 
 	"bcast/identity"
 	"bcast/internal/engine"
+	"bcast/internal/seal"
 	"bcast/internal/wire"
 )
 
 // lobby is the room that all are in, on every segment.
 const lobby identity.RoomName = "lobby"
+
+// lobbySecret is the secret of that room where it is private.
+var lobbySecret = seal.Secret{1}
 
 // world is one run.
 type world struct {
@@ -123,6 +127,7 @@ func (w *world) add(i int, keys *rand.ChaCha8) {
 	n := &node{w: w, index: i, key: key, nick: identity.Nick(fmt.Sprintf("n%d", i)), buffer: 65535}
 	n.disk = newDisk(w.rng.IntN(2) == 0)
 	n.rooms = []identity.RoomName{lobby}
+	n.keys = engine.Keys{Secret: lobbySecret}
 	if i >= w.opt.Nodes-w.opt.Small {
 		n.buffer = 600
 	}

@@ -94,7 +94,7 @@ func TestADV_claim_Heights_keep_nobody_from_streams(t *testing.T) {
 	s, m := newSpeaker(t, 1), newSpeaker(t, 2)
 	s.meet(m)
 	s.claimMany(m, maxFeeds-100)
-	s.look(time.Second)
+	s.look(0)
 	if _, due := s.Pull(s.now, func(id identity.DeviceID) bool { return id == m.self }); !due {
 		t.Error("no member is pulled from")
 	}

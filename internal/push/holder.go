@@ -15,6 +15,8 @@ const (
 	helpBurst = 4 << 20
 	// calmRate is it while the file is still broadcast: who needs help is not to take from all others what they share.
 	calmRate = 4 << 20
+	// helpLeast is what a stripe counts for at least: to send one shard of it, all of it is read.
+	helpLeast = 16 << 10
 	// maxHelped is how many devices are kept count of.
 	maxHelped = 256
 )
@@ -55,19 +57,20 @@ func (h *Holder) Answer(now time.Duration, n *Need, broadcasts bool, out *Batch)
 	if h.stripe == nil {
 		h.stripe = make([]byte, paddedSize)
 	}
-	before := out.Bytes()
 	for _, w := range n.Wanted {
-		if a.credit < float64(out.Bytes()-before) {
+		if a.credit < 0 {
 			break
 		}
 		if w.stripe >= h.cut.Stripes() || w.have.lacks(h.cut.shards(w.stripe)) == 0 {
 			continue
 		}
-		if readStripe(h.source, h.cut, w.stripe, h.stripe) == nil {
-			h.help(w, n.Loss, out)
+		if readStripe(h.source, h.cut, w.stripe, h.stripe) != nil {
+			continue
 		}
+		before := out.Bytes()
+		h.help(w, n.Loss, out)
+		a.credit -= float64(max(out.Bytes()-before, helpLeast))
 	}
-	a.credit -= float64(out.Bytes() - before)
 	return ""
 }
 

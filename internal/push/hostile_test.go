@@ -113,6 +113,40 @@ func TestADV_push_Help_is_bounded(t *testing.T) {
 	}
 }
 
+// counted is a source that counts what is read of it.
+type counted struct {
+	Source
+	stripes int
+}
+
+func (c *counted) Stripe(n int, p []byte) error {
+	c.stripes++
+	return c.Source.Stripe(n, p)
+}
+
+// Who lacks one shard of each stripe is sent little, and has much be read: a need of a kilobyte 8 MiB.
+func TestADV_push_What_is_read_for_help_is_bounded(t *testing.T) {
+	n := newNetOf(t, blank(40*StripeSize), 0, 0)
+	source := &counted{Source: n.file}
+	holder := NewHolder(n.file.cut, n.keys, source)
+	need := Need{Key: testKey(t, 1).Public(), Ask: true}
+	for i := range maxWanted {
+		w := want{stripe: i + 1}
+		for shard := 1; shard < dataShards; shard++ {
+			w.have.add(shard)
+		}
+		need.Wanted = append(need.Wanted, w)
+	}
+	for i := range 250 { // a quarter of a second of asking
+		var out Batch
+		need.Counter++
+		holder.Answer(time.Duration(i)*time.Millisecond, &need, false, &out)
+	}
+	if most := (helpBurst+helpRate/4)/helpLeast + 2; source.stripes > most || source.stripes < most/2 {
+		t.Errorf("%d stripes read within a quarter of a second, at most %d", source.stripes, most)
+	}
+}
+
 // Receivers that lie about what they lack, and shards of stripes that are not there, take bounded memory.
 func TestADV_push_What_waits_is_bounded(t *testing.T) {
 	const stripes = 2 * maxHeld

@@ -666,6 +666,48 @@ func TestRekeyOfManyGoesInPieces(t *testing.T) {
 	}
 }
 
+// Who rekeys without knowing of a member shuts it out by accident: who hears it under keys of before lets it in.
+func TestMemberThatARekeyDidNotKnowOf(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b)
+	a.off = true
+	enter(c)
+	if err := a.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(20 * time.Minute)
+	a.off = false
+	g.wait(3 * time.Minute)
+	for _, s := range []*station{a, b, c} {
+		s.tell(fmt.Sprint("by ", s.addr))
+	}
+	for _, s := range []*station{a, b, c} {
+		if text := fmt.Sprint("by ", s.addr); shownBy(text, a, b, c) != 3 || s.epoch() != 1 || !s.hasMember(a) {
+			t.Errorf("%q is shown by %d of 3, epoch %d", text, shownBy(text, a, b, c), s.epoch())
+		}
+	}
+}
+
+// Two that have only the first keys of a room in common, and never met, find each other.
+func TestWhoRekeyedAloneIsFound(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	for _, s := range []*station{a, b, c} {
+		s.off = true
+		enter(s)
+		if err := s.rekey(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.off, b.off, c.off = false, false, false
+	g.wait(5 * time.Minute)
+	a.tell("at last")
+	if n := shownBy("at last", a, b, c); n != 3 {
+		t.Errorf("shown by %d of 3", n)
+	}
+}
+
 // Whatever members rekey without having heard of each other, and whoever is away or starts anew: who was never shut out
 // ends up with the same keys, and who was reads nothing said then.
 func TestRekeysInAnyOrder(t *testing.T) {

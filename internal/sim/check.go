@@ -128,6 +128,9 @@ func same(a, b *record.Record) bool { return a.ID == b.ID && bytes.Equal(a.Bytes
 func (c *checker) said(n *node, f *feed, rec *record.Record) *feed {
 	if f == nil {
 		f = &feed{id: rec.Header.Feed, author: n}
+		if c.w.opt.Private { // nobody sees where it is sent; it is where all are
+			f.home = c.w.home(n)
+		}
 		c.feeds[f.id] = f
 		c.byShort[f.id.Short()] = f
 		c.order = append(c.order, f)

@@ -53,7 +53,7 @@ var profiles = []profile{
 // apart are scenarios that are asked for by name alone.
 var apart = []profile{
 	{"families", []string{"kill", "flap", "partition", "unplug"}, func(o *Options, _ *rand.Rand) { o.Families = true }},
-	{"rekeys", []string{"rekey", "partition", "kill", "unplug", "restart", "suspend", "copy"},
+	{"rekeys", []string{"rekey", "partition", "kill", "unplug", "restart", "suspend", "flap", "swizzle", "one way"},
 		func(o *Options, _ *rand.Rand) { o.Private, o.Strangers, o.Insiders, o.Outsider = true, false, 0, 0 }},
 }
 

@@ -100,8 +100,8 @@ func (r *Room) mayRekey(author identity.DeviceID, epoch uint32, data []byte) boo
 	return m.out == 0 || epoch < m.out || r.cfg.Holds != nil && r.cfg.Holds(data)
 }
 
-// Missed tells whether a device that has the keys of an epoch is a member that those who rekeyed since then did not know
-// of: nobody shut it out, as far as we know, and we know of each rekey.
+// Missed tells whether a device that has the keys of an epoch is a member that those who rekeyed since then did not
+// know of: nobody shut it out, as far as we know, and we know of each rekey.
 func (r *Room) Missed(id identity.DeviceID, epoch uint32) bool {
 	if m := r.members[id]; m != nil && (m.left || m.out != 0) {
 		return false

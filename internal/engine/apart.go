@@ -127,7 +127,8 @@ func (e *Engine) admit(now Now, r *room) {
 	if len(keys) == 0 || e.readOnly(now) != nil {
 		return
 	}
-	bodies, _, err := seal.SealRekey(e.cfg.Random, r.ring.RoomID(), r.ring.Epoch(), e.cfg.Key.Public(), r.ring.Secret(), keys)
+	ring := r.ring
+	bodies, _, err := seal.SealRekey(e.cfg.Random, ring.RoomID(), ring.Epoch(), e.cfg.Key.Public(), ring.Secret(), keys)
 	if err != nil {
 		return // of what has no epoch there is nothing to tell
 	}

@@ -334,7 +334,8 @@ func (s *keptScope) add(e record.Entry, before *past) error {
 }
 
 // standing are the kinds of which a store tells who begins: who is a member under which nick, the topic and the keys.
-const standing = 1<<record.KindJoin | 1<<record.KindLeave | 1<<record.KindNick | 1<<record.KindTopic | 1<<record.KindRekey
+const standing = 1<<record.KindJoin | 1<<record.KindLeave | 1<<record.KindNick | 1<<record.KindTopic |
+	1<<record.KindRekey
 
 // isStanding tells whether a record holds a post of these kinds.
 func isStanding(rec *record.Record) bool {

@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,8 +10,12 @@ import (
 	"bcast/internal/record"
 )
 
-// maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
-const maxRekeys = 8
+const (
+	// maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
+	maxRekeys = 8
+	// maxLongOut is how many are remembered whom rekeys of before these shut out.
+	maxLongOut = 4096
+)
 
 // rekey is what a member's rekey says: to whom it gives the keys of an epoch, and whom it shuts out.
 type rekey struct {
@@ -70,6 +76,7 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 		}
 	}
 	if r.rekeys = append(r.rekeys, k); len(r.rekeys) > maxRekeys {
+		r.outlast(r.rekeys[0])
 		r.rekeys = r.rekeys[1:]
 	}
 	r.shutOut(k.out)
@@ -127,8 +134,25 @@ func (r *Room) returned() {
 	}
 }
 
+// outlast keeps in mind whom a rekey shuts out that is remembered no more: their joins may come after it. If they are too
+// many, those of the lowest epoch are forgotten.
+func (r *Room) outlast(k *rekey) {
+	if k.struck {
+		return
+	}
+	for _, id := range k.out {
+		r.longOut[id] = max(r.longOut[id], k.epoch)
+	}
+	for len(r.longOut) > maxLongOut {
+		delete(r.longOut, slices.MinFunc(slices.Collect(maps.Keys(r.longOut)), func(a, b identity.DeviceID) int {
+			return cmp.Or(cmp.Compare(r.longOut[a], r.longOut[b]), a.Compare(b))
+		}))
+	}
+}
+
 // outOf is the latest epoch from which a device is shut out, 0 if it is from none.
 func (r *Room) outOf(id identity.DeviceID) (epoch uint32) {
+	epoch = r.longOut[id]
 	for _, k := range r.rekeys {
 		if !k.struck && k.shutsOut(id) {
 			epoch = max(epoch, k.epoch)

@@ -744,6 +744,27 @@ func TestADV_rekey_Of_who_was_shut_out_later_it_counts(t *testing.T) {
 	}
 }
 
+// Whom a rekey shut out that many followed is so for who comes later, too, whatever is heard of first.
+func TestADV_rekey_Many_let_nobody_in_again(t *testing.T) {
+	for seed := range 4 {
+		g := segmentWith(t, seed)
+		a, b, c, late := g.station(0), g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		for n := range 10 {
+			out := []*station{c}[:max(1-n, 0)]
+			if err := a.rekey(out...); err != nil {
+				t.Fatal(err)
+			}
+			g.wait(15 * time.Second)
+		}
+		late.invitedBy(b)
+		g.wait(time.Minute)
+		if late.hasMember(c) || !late.hasMember(a) {
+			t.Errorf("seed %d: members: %v, who is shut out, and %v", seed, late.hasMember(c), late.hasMember(a))
+		}
+	}
+}
+
 // Who was shut out and came back is a member like any other: its rekeys count for who starts anew, and who comes later.
 func TestADV_rekey_Of_who_came_back_it_counts(t *testing.T) {
 	for seed := range 6 {

@@ -134,8 +134,8 @@ func (r *Room) returned() {
 	}
 }
 
-// outlast keeps in mind whom a rekey shuts out that is remembered no more: their joins may come after it. If they are too
-// many, those of the lowest epoch are forgotten.
+// outlast keeps in mind whom a rekey shuts out that is remembered no more: their joins may come after it. If they are
+// too many, those of the lowest epoch are forgotten.
 func (r *Room) outlast(k *rekey) {
 	if k.struck {
 		return

@@ -232,7 +232,7 @@ func (e *Engine) tellHome(r *room) {
 	}
 	r.told = r.keys
 	e.out.Events = append(e.out.Events, Event{
-		Kind: KeysEvent, Room: r.name, Keys: &Keys{Epoch: r.ring.Epoch(), EpochSecret: r.ring.Secret()},
+		Kind: KeysEvent, Room: r.name, Keys: &Keys{Epoch: r.ring.Epoch(), EpochSecret: r.ring.Secret(), Invited: r.invited},
 	})
 }
 

@@ -90,7 +90,7 @@ type Event struct {
 	Peer *discovery.Peer // of a PeerEvent or a KnockEvent
 	Cut  *Cut            // of a CutEvent
 	Err  error
-	Keys *Keys // of a KeysEvent: Epoch and EpochSecret
+	Keys *Keys // of a KeysEvent: all but Secret
 
 	Instance identity.Instance
 }

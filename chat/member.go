@@ -104,14 +104,18 @@ func (r *Room) Spoke(now Now, id identity.DeviceID) {
 	if m != nil && m.spoke && m.out == 0 {
 		return
 	}
+	var out uint32
 	r.regard(id, func() {
 		if m == nil {
 			m = r.newMember(id, now.Wall)
 		}
 		if m.spoke = true; r.keyEpoch >= m.out {
-			m.out = 0
+			out, m.out = m.out, 0
 		}
 	})
+	if out != 0 {
+		r.reconsider(id, out)
+	}
 	r.fit()
 }
 

@@ -60,7 +60,11 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
 	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.rec.ID == rec.ID }) // of several the first
-	if !ok || known || !r.mayRekey(f.author, epoch, p.Data) {
+	if !ok || known {
+		return false
+	}
+	if !r.mayRekey(f.author, epoch, p.Data) {
+		r.postpone(f, rec)
 		return false
 	}
 	k := &rekey{rec: rec, author: f.author, epoch: epoch, named: named}
@@ -96,6 +100,45 @@ func (r *Room) mayRekey(author identity.DeviceID, epoch uint32, data []byte) boo
 		return false
 	}
 	return m.out == 0 || epoch < m.out || r.cfg.Holds != nil && r.cfg.Holds(data)
+}
+
+// postponed is a rekey of who was shut out, as far as was known then.
+type postponed struct {
+	feed *feed
+	rec  *record.Record
+}
+
+// postpone keeps in mind a rekey of who is shut out: it may have come back, and others have heard it say so.
+func (r *Room) postpone(f *feed, rec *record.Record) {
+	if slices.ContainsFunc(r.postponed, func(k postponed) bool { return k.rec.ID == rec.ID }) {
+		return
+	}
+	if r.postponed = append(r.postponed, postponed{f, rec}); len(r.postponed) > maxRekeys {
+		r.postponed = r.postponed[1:]
+	}
+}
+
+// reconsider takes the rekeys that a device said since it came back, whose return is known only now.
+func (r *Room) reconsider(id identity.DeviceID, out uint32) {
+	var again []postponed
+	r.postponed = slices.DeleteFunc(r.postponed, func(k postponed) bool {
+		if k.feed.author != id {
+			return false
+		}
+		if k.rec.Header.KeyEpoch >= out {
+			again = append(again, k)
+		}
+		return true
+	})
+	for _, k := range again {
+		posts, err := k.rec.Posts()
+		i := slices.IndexFunc(posts, func(p record.Post) bool { return p.Kind == record.KindRekey })
+		if err != nil || !r.rekeyed(k.feed, k.rec, posts[i]) {
+			continue
+		}
+		said := Event{Kind: Posted, Record: k.rec, Index: i, Branch: k.feed.id.Branch, Late: true, Device: id}
+		r.tell(said, posts[i:i+1])
+	}
 }
 
 // foretell tells of a rekey that waits behind a gap: members that have its keys may fill the gap under these alone.

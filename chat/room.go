@@ -172,6 +172,7 @@ type Room struct {
 	compared    time.Duration                    // when a comparison by ranges was last begun
 	aroundAt    time.Duration                    // before when no others are asked what they have of a feed
 	rekeys      []*rekey                         // the last ones, as they were stored
+	postponed   []postponed                      // the last ones of who was shut out
 	longOut     map[identity.DeviceID]uint32     // since which epoch those are shut out whom rekeys of before these did
 	keyEpoch    uint32                           // of what we say
 	enrolled    enrolment                        // our own last join

@@ -261,6 +261,11 @@ func (e *Engine) readmit(now Now, r *room, k *Keys) {
 	for _, s := range r.scopes {
 		e.enrol(now, r, s)
 	}
+	for _, p := range e.discovery.Peers() {
+		if p.Present() && r.scopes[0].chat.IsMember(p.ID) { // who hears it knows that we are back, and takes a rekey of ours
+			e.sendTo(p, r, r.scopes[0], r.keys, greeting(r.scopes[0]))
+		}
+	}
 }
 
 // reopenRekeys brings the ring of a restored room up to the rekeys that its store kept.

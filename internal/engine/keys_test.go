@@ -796,6 +796,37 @@ func TestADV_rekey_Of_who_came_back_it_counts(t *testing.T) {
 	}
 }
 
+// Who comes back and rekeys before others heard it speak: they take its keys once they do.
+func TestRekeyAtOnceOfWhoCameBack(t *testing.T) {
+	for _, quick := range []bool{true, false} {
+		g := newSegment(t)
+		a, b, c := g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		if err := a.rekey(b); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(15 * time.Second)
+		c.off = !quick // it misses what b says at once
+		b.invitedBy(a)
+		g.wait(50 * time.Millisecond)
+		c.off = false
+		if err := b.rekey(); err != nil {
+			t.Fatal(err)
+		}
+		if g.wait(time.Second); quick && (a.epoch() != 2 || c.epoch() != 2) {
+			t.Errorf("epochs %d and %d after a second", a.epoch(), c.epoch())
+		}
+		g.wait(3 * time.Minute)
+		b.tell("among us again")
+		for _, s := range []*station{a, c} {
+			s.wantShown("among us again")
+			if s.epoch() != 2 || s.keys.Epoch != 2 {
+				t.Errorf("quick %v, %v: epoch %d, at home %d", quick, s.addr, s.epoch(), s.keys.Epoch)
+			}
+		}
+	}
+}
+
 // invitedBy joins the private room by an invite of another one's.
 func (s *station) invitedBy(o *station) {
 	invite := engine.Keys{

@@ -163,8 +163,13 @@ func (r *Room) foretell(f *feed, rec *record.Record) {
 func (r *Room) shutOut(ids []identity.DeviceID) {
 	for _, id := range ids {
 		m := r.members[id]
-		if m != nil {
-			r.regard(id, func() { m.out, m.spoke = r.outOf(id), false })
+		if m == nil {
+			continue
+		}
+		was := r.isMember(id)
+		r.regard(id, func() { m.out, m.spoke = r.outOf(id), false })
+		if is := r.isMember(id); was != is && id != r.self { // who is shut out itself is told by whom
+			r.tellMember(id, is)
 		}
 	}
 	r.returned()

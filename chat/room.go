@@ -99,11 +99,11 @@ const (
 // Event is one fact of the conversation.
 type Event struct {
 	Kind    EventKind
-	Record  *record.Record
-	Branch  record.ID     // of the author's fork that the record is in; zero: none
-	Index   int           // of Posts[0] in Record
-	Posts   []record.Post // of Posted: one after the other as Record has them; nobody writes to it
-	Late    bool          // belongs above what was shown before
+	Record  *record.Record // of Joined and Left nil, where a rekey or a return says so
+	Branch  record.ID      // of the author's fork that the record is in; zero: none
+	Index   int            // of Posts[0] in Record
+	Posts   []record.Post  // of Posted: one after the other as Record has them; nobody writes to it
+	Late    bool           // belongs above what was shown before
 	Device  identity.DeviceID
 	Nick    identity.Nick
 	Was     identity.Nick

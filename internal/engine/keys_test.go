@@ -827,6 +827,30 @@ func TestRekeyAtOnceOfWhoCameBack(t *testing.T) {
 	}
 }
 
+// What the faces show of who is a member follows a rekey, and a return, each once.
+func TestRekeyTellsWhoIsAMember(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b, c)
+	for _, want := range []chat.EventKind{chat.Left, chat.Joined} {
+		a.changes, b.changes = nil, nil
+		if want == chat.Left {
+			if err := a.rekey(c); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			c.invitedBy(a)
+		}
+		g.wait(2 * time.Minute)
+		for _, s := range []*station{a, b} {
+			if len(s.changes) != 1 || s.changes[0].Kind != want || s.changes[0].Device != c.key.ID() ||
+				s.hasMember(c) != (want == chat.Joined) {
+				t.Errorf("%v: want %v of one, got %v", s.addr, want, s.changes)
+			}
+		}
+	}
+}
+
 // invitedBy joins the private room by an invite of another one's.
 func (s *station) invitedBy(o *station) {
 	invite := engine.Keys{

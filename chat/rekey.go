@@ -26,6 +26,8 @@ type rekey struct {
 	out    []identity.DeviceID
 	struck bool // another one shuts its author out: it says nothing
 	barred bool // it gives the keys to whom another one of its epoch shuts out: they are not used
+	// rival: so does that one. Who stored this one first goes on with its keys: the room is in two.
+	rival bool
 	// invited: an invite brought its keys. So it counts where that was made, and whoever shuts its author out was before.
 	invited bool
 }
@@ -46,7 +48,7 @@ func (k *rekey) meet(before *rekey) {
 		before.struck = true
 	case before.epoch != k.epoch:
 	case before.shutsOut(k.named...):
-		k.barred = true
+		k.barred, k.rival = true, k.shutsOut(before.named...)
 	case k.shutsOut(before.named...):
 		before.barred = true
 	}
@@ -222,6 +224,18 @@ func (r *Room) Rekeys() []*record.Record { return r.rekeysThat((*rekey).counts) 
 // was given them.
 func (r *Room) Unused() []*record.Record {
 	return r.rekeysThat(func(k *rekey) bool { return !k.counts() })
+}
+
+// Rival tells, once, whether a rekey and another one each give the keys to whom the other shuts out, so that members go
+// on with the one or the other.
+func (r *Room) Rival(rec *record.Record) bool {
+	for _, k := range r.rekeys {
+		if k.rec.ID == rec.ID && k.rival {
+			k.rival = false
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Room) rekeysThat(match func(*rekey) bool) (all []*record.Record) {

@@ -55,6 +55,7 @@ type station struct {
 	kept    map[uint64][]record.Entry
 	shown   []string
 	changes []chat.Event // who joined and left
+	rivals  int          // rekeys by which a room is in two
 	forks   []record.ID  // of which it was told
 	knock   []identity.DeviceID
 	keys    engine.Keys // that a rekey brought
@@ -160,6 +161,9 @@ func (s *station) settle() {
 			}
 			if e.Kind == engine.RoomEvent && (e.Chat.Kind == chat.Joined || e.Chat.Kind == chat.Left) {
 				s.changes = append(s.changes, e.Chat)
+			}
+			if e.Kind == engine.RivalEvent {
+				s.rivals++
 			}
 			if e.Kind == engine.KeysEvent {
 				s.keys = *e.Keys

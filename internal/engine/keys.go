@@ -187,6 +187,10 @@ func (e *Engine) turnKeys(now Now, r *room, s *scope, ev chat.Event) (counts boo
 	if r.keys != before {
 		e.switchKeys(now, r)
 	}
+	if s.chat.Rival(ev.Record) {
+		ev.Nick = s.chat.Nick(ev.Device)
+		e.out.Events = append(e.out.Events, Event{Kind: RivalEvent, Room: r.name, Chat: ev})
+	}
 	return counts
 }
 

@@ -851,6 +851,34 @@ func TestRekeyTellsWhoIsAMember(t *testing.T) {
 	}
 }
 
+// Members that rekey apart and shut out different ones split the room. They are told so, and one more rekey mends it.
+func TestRekeysThatSplitTheRoom(t *testing.T) {
+	g := newSegment(t)
+	a, b, c, d := g.station(0), g.station(0), g.station(0), g.station(0)
+	enter(a, b, c, d)
+	for _, step := range []struct{ by, out, other *station }{{a, c, b}, {b, d, a}} {
+		step.by.off, step.other.off = false, true
+		if err := step.by.rekey(step.out); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(20 * time.Second)
+	}
+	a.off, b.off = false, false
+	g.wait(3 * time.Minute)
+	if a.rivals != 1 || b.rivals != 1 {
+		t.Errorf("told %d and %d times that the room is in two", a.rivals, b.rivals)
+	}
+	if err := b.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(3 * time.Minute)
+	a.tell("one room again")
+	b.wantShown("one room again")
+	if n := shownBy("one room again", c, d); n != 0 {
+		t.Errorf("%d of two shut out show it", n)
+	}
+}
+
 // invitedBy joins the private room by an invite of another one's.
 func (s *station) invitedBy(o *station) {
 	invite := engine.Keys{

@@ -288,6 +288,10 @@ func (n *Node) eventNoun(now engine.Now, e *engine.Engine, ev engine.Event) (Eve
 	case engine.ShutOutEvent:
 		noun.Type = control.EventProblem
 		noun.Problem = fmt.Sprintf("%s shut this device out of %s", ev.Chat.Nick, ev.Room)
+	case engine.RivalEvent:
+		noun.Type = control.EventProblem
+		noun.Problem = fmt.Sprintf("%s and another member rekeyed %s at once and shut out different devices: members have "+
+			"the keys of the one or the other until one of them rekeys again: bcast rekey %s", ev.Chat.Nick, ev.Room, ev.Room)
 	case engine.StoreEvent:
 		noun.Type = control.EventProblem
 		if ev.Err != nil {

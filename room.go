@@ -1,6 +1,7 @@
 package bcast
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -26,6 +27,7 @@ func (n *Node) Join(ctx context.Context, room string, options JoinOptions) (Join
 	if err != nil {
 		return Joined{}, err
 	}
+	invited := len(r.Secret) > 0 && !options.Private
 	if r, err = n.nameHere(r, options); err != nil {
 		return Joined{}, err
 	}
@@ -33,7 +35,24 @@ func (n *Node) Join(ctx context.Context, room string, options JoinOptions) (Join
 	if err != nil || joined.New {
 		return joined, err
 	}
+	if invited { // one of before the rekey that shut us out brings nothing
+		if err = n.notOut(ctx, string(r.Name)); err != nil {
+			return joined, err
+		}
+	}
 	return joined, n.answered(ctx, r.Name)
+}
+
+// notOut fails if a rekey shut this device out of a joined room.
+func (n *Node) notOut(ctx context.Context, room string) error {
+	var out error
+	err := n.viewRoom(ctx, room, func(_ engine.Now, _ *engine.Engine, r engine.RoomState) error {
+		if r.Out {
+			out = failure(engine.ErrOut)
+		}
+		return nil
+	})
+	return cmp.Or(err, out)
 }
 
 // joinKept remembers a room for the next start and joins it: what is not remembered is not joined either.
@@ -208,8 +227,7 @@ func (n *Node) Invite(ctx context.Context, room string) (Invitation, error) {
 	if err != nil {
 		return Invitation{}, err
 	}
-	err = n.viewRoom(ctx, room, func(engine.Now, *engine.Engine, engine.RoomState) error { return nil })
-	if err != nil {
+	if err = n.notOut(ctx, room); err != nil {
 		return Invitation{}, err
 	}
 	r := n.roomNamed(name)
@@ -280,6 +298,9 @@ func (n *Node) keepKeys(room identity.RoomName, keys engine.Keys) {
 		for i := range rooms {
 			if rooms[i].Name == room {
 				rooms[i].Epoch, rooms[i].EpochSecret = keys.Epoch, keys.EpochSecret[:]
+				if keys.Invited != (seal.Secret{}) {
+					rooms[i].Invited = keys.Invited[:]
+				}
 			}
 		}
 		return rooms

@@ -104,15 +104,29 @@ func (r *Room) Spoke(now Now, id identity.DeviceID) {
 	if m != nil && m.spoke && m.out == 0 {
 		return
 	}
+	var out uint32
 	r.regard(id, func() {
 		if m == nil {
 			m = r.newMember(id, now.Wall)
 		}
-		if m.spoke = true; r.keyEpoch >= m.out {
-			m.out = 0
+		if m.spoke = true; r.keyEpoch > m.out || r.keyEpoch == m.out && !r.isNamed(id) {
+			out, m.out = m.out, 0
 		}
 	})
+	if out != 0 && r.isMember(id) {
+		r.tellMember(id, true)
+		r.reconsider(id, out)
+	}
 	r.fit()
+}
+
+// tellMember tells that a device is a member again, or none any more, by no record of its own.
+func (r *Room) tellMember(id identity.DeviceID, is bool) {
+	e := Event{Kind: Left, Device: id, Nick: r.Nick(id)}
+	if is {
+		e.Kind = Joined
+	}
+	r.out.Events = append(r.out.Events, e)
 }
 
 // show turns a stored record into events: what follows each other in it into one, but who is a member and the keys each
@@ -210,7 +224,7 @@ func (r *Room) applyMembership(now Now, f *feed, rec *record.Record, p record.Po
 				m.out = 0
 			}
 		}
-		if !was {
+		if !was && m.out == 0 { // who is shut out says so before it proves it
 			e.Kind = Joined
 		}
 	case record.KindLeave:

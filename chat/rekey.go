@@ -1,6 +1,8 @@
 package chat
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,8 +10,12 @@ import (
 	"bcast/internal/record"
 )
 
-// maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
-const maxRekeys = 32
+const (
+	// maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
+	maxRekeys = 32
+	// maxLongOut is how many are remembered whom rekeys of before these shut out.
+	maxLongOut = 4096
+)
 
 // rekey is what a member's rekey says: to whom it gives the keys of an epoch, and whom it shuts out.
 type rekey struct {
@@ -21,6 +27,8 @@ type rekey struct {
 	out    []identity.DeviceID
 	struck bool // another one shuts its author out: it says nothing
 	barred bool // it gives the keys to whom another one of its epoch shuts out: they are not used
+	// rival: so does that one. Who stored this one first goes on with its keys: the room is in two.
+	rival bool
 	// invited: an invite brought its keys. So it counts where that was made, and whoever shuts its author out was before.
 	invited bool
 }
@@ -41,7 +49,7 @@ func (k *rekey) meet(before *rekey) {
 		before.struck = true
 	case before.epoch != k.epoch:
 	case before.shutsOut(k.named...):
-		k.barred = true
+		k.barred, k.rival = true, k.shutsOut(before.named...)
 	case k.shutsOut(before.named...):
 		before.barred = true
 	}
@@ -55,7 +63,11 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 	}
 	epoch, named, ok := r.cfg.Rekey(p.Data)
 	known := slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.rec.ID == rec.ID }) // of several the first
-	if !ok || known || !r.mayRekey(f.author, epoch, p.Data) {
+	if !ok || known {
+		return false
+	}
+	if !r.mayRekey(f.author, epoch, p.Data) {
+		r.postpone(f, rec)
 		return false
 	}
 	k := &rekey{rec: rec, author: f.author, epoch: epoch, named: named}
@@ -72,6 +84,7 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 		}
 	}
 	if r.rekeys = append(r.rekeys, k); len(r.rekeys) > maxRekeys {
+		r.outlast(r.rekeys[0])
 		r.rekeys = r.rekeys[1:]
 	}
 	for _, part := range r.rekeys { // of a rekey in several records none is used unless all are
@@ -103,7 +116,7 @@ func (r *Room) mayRekey(author identity.DeviceID, epoch uint32, data []byte) boo
 // Missed tells whether a device that has the keys of an epoch is a member that those who rekeyed since then did not
 // know of: nobody shut it out, as far as we know, and we know of each rekey.
 func (r *Room) Missed(id identity.DeviceID, epoch uint32) bool {
-	if m := r.members[id]; m != nil && (m.left || m.out != 0) {
+	if m := r.members[id]; r.outOf(id) != 0 || m != nil && (m.left || m.out != 0) {
 		return false
 	}
 	for e := epoch + 1; e <= r.keyEpoch; e++ {
@@ -112,6 +125,45 @@ func (r *Room) Missed(id identity.DeviceID, epoch uint32) bool {
 		}
 	}
 	return true
+}
+
+// postponed is a rekey of who was shut out, as far as was known then.
+type postponed struct {
+	feed *feed
+	rec  *record.Record
+}
+
+// postpone keeps in mind a rekey of who is shut out: it may have come back, and others have heard it say so.
+func (r *Room) postpone(f *feed, rec *record.Record) {
+	if slices.ContainsFunc(r.postponed, func(k postponed) bool { return k.rec.ID == rec.ID }) {
+		return
+	}
+	if r.postponed = append(r.postponed, postponed{f, rec}); len(r.postponed) > maxRekeys {
+		r.postponed = r.postponed[1:]
+	}
+}
+
+// reconsider takes the rekeys that a device said since it came back, whose return is known only now.
+func (r *Room) reconsider(id identity.DeviceID, out uint32) {
+	var again []postponed
+	r.postponed = slices.DeleteFunc(r.postponed, func(k postponed) bool {
+		if k.feed.author != id {
+			return false
+		}
+		if k.rec.Header.KeyEpoch >= out {
+			again = append(again, k)
+		}
+		return true
+	})
+	for _, k := range again {
+		posts, err := k.rec.Posts()
+		i := slices.IndexFunc(posts, func(p record.Post) bool { return p.Kind == record.KindRekey })
+		if err != nil || !r.rekeyed(k.feed, k.rec, posts[i]) {
+			continue
+		}
+		said := Event{Kind: Posted, Record: k.rec, Index: i, Branch: k.feed.id.Branch, Late: true, Device: id}
+		r.tell(said, posts[i:i+1])
+	}
 }
 
 // foretell tells of a rekey that waits behind a gap: members that have its keys may fill the gap under these alone.
@@ -136,8 +188,13 @@ func (r *Room) foretell(f *feed, rec *record.Record) {
 func (r *Room) shutOut(ids []identity.DeviceID) {
 	for _, id := range ids {
 		m := r.members[id]
-		if m != nil {
-			r.regard(id, func() { m.out, m.spoke = r.outOf(id), false })
+		if m == nil {
+			continue
+		}
+		was := r.isMember(id)
+		r.regard(id, func() { m.out, m.spoke = r.outOf(id), false })
+		if is := r.isMember(id); was != is && id != r.self { // who is shut out itself is told by whom
+			r.tellMember(id, is)
 		}
 	}
 	r.returned()
@@ -150,8 +207,33 @@ func (r *Room) returned() {
 	}
 }
 
+// outlast keeps in mind whom a rekey shuts out that is remembered no more: their joins may come after it. If they are
+// too many, those of the lowest epoch are forgotten.
+func (r *Room) outlast(k *rekey) {
+	if k.struck {
+		return
+	}
+	for _, id := range k.out {
+		r.longOut[id] = max(r.longOut[id], k.epoch)
+	}
+	for len(r.longOut) > maxLongOut {
+		delete(r.longOut, slices.MinFunc(slices.Collect(maps.Keys(r.longOut)), func(a, b identity.DeviceID) int {
+			return cmp.Or(cmp.Compare(r.longOut[a], r.longOut[b]), a.Compare(b))
+		}))
+	}
+}
+
+// isNamed tells whether a rekey of the current epoch that counts gives its keys to a device. So it has them, though
+// another one of that epoch shuts it out.
+func (r *Room) isNamed(id identity.DeviceID) bool {
+	return slices.ContainsFunc(r.rekeys, func(k *rekey) bool {
+		return k.counts() && k.epoch == r.keyEpoch && slices.Contains(k.named, id)
+	})
+}
+
 // outOf is the latest epoch from which a device is shut out, 0 if it is from none.
 func (r *Room) outOf(id identity.DeviceID) (epoch uint32) {
+	epoch = r.longOut[id]
 	for _, k := range r.rekeys {
 		if !k.struck && k.shutsOut(id) {
 			epoch = max(epoch, k.epoch)
@@ -173,6 +255,18 @@ func (r *Room) Rekeys() []*record.Record { return r.rekeysThat((*rekey).counts) 
 // was given them.
 func (r *Room) Unused() []*record.Record {
 	return r.rekeysThat(func(k *rekey) bool { return !k.counts() })
+}
+
+// Rival tells, once, whether a rekey and another one each give the keys to whom the other shuts out, so that members go
+// on with the one or the other.
+func (r *Room) Rival(rec *record.Record) bool {
+	for _, k := range r.rekeys {
+		if k.rec.ID == rec.ID && k.rival {
+			k.rival = false
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Room) rekeysThat(match func(*rekey) bool) (all []*record.Record) {

@@ -99,11 +99,11 @@ const (
 // Event is one fact of the conversation.
 type Event struct {
 	Kind    EventKind
-	Record  *record.Record
-	Branch  record.ID     // of the author's fork that the record is in; zero: none
-	Index   int           // of Posts[0] in Record
-	Posts   []record.Post // of Posted: one after the other as Record has them; nobody writes to it
-	Late    bool          // belongs above what was shown before
+	Record  *record.Record // of Joined and Left nil, where a rekey or a return says so
+	Branch  record.ID      // of the author's fork that the record is in; zero: none
+	Index   int            // of Posts[0] in Record
+	Posts   []record.Post  // of Posted: one after the other as Record has them; nobody writes to it
+	Late    bool           // belongs above what was shown before
 	Device  identity.DeviceID
 	Nick    identity.Nick
 	Was     identity.Nick
@@ -172,6 +172,8 @@ type Room struct {
 	compared    time.Duration                    // when a comparison by ranges was last begun
 	aroundAt    time.Duration                    // before when no others are asked what they have of a feed
 	rekeys      []*rekey                         // the last ones, as they were stored
+	postponed   []postponed                      // the last ones of who was shut out
+	longOut     map[identity.DeviceID]uint32     // since which epoch those are shut out whom rekeys of before these did
 	keyEpoch    uint32                           // of what we say
 	enrolled    enrolment                        // our own last join
 	lapsed      bool                             // it is not kept, or was undone by a rekey: it is to be said again
@@ -200,6 +202,7 @@ func New(now Now, cfg Config) *Room {
 		cfg: cfg, self: cfg.Key.Public().ID(),
 		feeds: map[record.Chain]*feed{}, short: map[record.ShortFeed]*feed{},
 		present: map[identity.DeviceID]Peer{}, members: map[identity.DeviceID]*member{},
+		longOut: map[identity.DeviceID]uint32{},
 		company: company{small: map[identity.DeviceID]int{}},
 		asks:    map[*feed]*ask{}, askAt: never,
 		served: map[identity.DeviceID]*served{}, credits: map[identity.DeviceID]*served{}, compared: -time.Hour,

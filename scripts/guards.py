@@ -353,6 +353,7 @@ guard("rekey_A_public_namesake_makes_no_member", ENGINE, "internal/engine/scope.
 guard("rekey_Nobody_is_shut_out_of_a_public_room", ENGINE, "internal/engine/scope.go",
       "	if r.changesKeys() {\n		cfg.Rekey", "	if true {\n		cfg.Rekey")
 guard("rekey_Of_who_was_shut_out_later_it_counts", ENGINE, REKEY, "epoch < m.out || ", "")
+guard("rekey_Many_let_nobody_in_again", ENGINE, REKEY, "		r.outlast(r.rekeys[0])\n", "")
 guard("rekey_Of_who_came_back_it_counts", ENGINE, REKEY, " || r.cfg.Holds != nil && r.cfg.Holds(data)", "")
 guard("rekey_Of_who_came_back_it_counts", ENGINE, REKEY, " && !before.invited", "")
 

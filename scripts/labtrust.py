@@ -1,4 +1,4 @@
-"""Checks of scripts/lab for a hostile LAN: an outsider with every capture, a packet socket and the source code.
+"""Checks of scripts/lab for few among many: direct and private rooms, and an outsider who has every capture.
 
 OUTSIDER (seconds, default 20) is how long `outsider` attacks.
 """
@@ -158,6 +158,73 @@ def direct(lab):
         f"{LOSS} % loss: the first post was stored by the other after {milliseconds(first)}, 21 both ways; 5 posts to who "
         f"was away, both killed: there {back:.1f} s after its start; one without a daemon"
     )
+
+
+@check
+def rekeys(lab):
+    """Who is shut out reads nothing said later; who was away, or rekeyed at once or apart from others, reads it all."""
+    crew = lab.hosts[:6]
+    first, second, third, fourth, away, out = crew
+    stay = crew[:5]
+    lab.start(*crew)
+    first.run("bcast", "join", "crew", "--private", "--detach")
+    invite = first.run("bcast", "invite", "crew")
+    for host in crew[1:]:
+        host.run("bcast", "join", "-", "--detach", data=invite.encode())
+    wait(lambda: all(members(host) == names(crew) for host in crew), 10, "the crew is complete")
+    said = round_of(crew, "before")
+    lab.verb("partition", away.name)
+    away.say("said alone", "crew")
+    first.run("bcast", "rekey", "crew", "--without", out.name)
+    wait(lambda: all(members(host) == names(stay) for host in stay[:4]), 10, "all who hear it know who is shut out")
+    later = round_of(stay[:4], "without") + ["said alone"]
+    out.run("bcast", "say", "crew", "let me in", code=1)
+    out.run("bcast", "rekey", "crew", code=1)
+    third.daemon.end(signal.SIGKILL)
+    third.start().ready()
+    lab.verb("heal")
+    back = wait(lambda: has(away, said + later), 100, "who was away has all")
+    both = [host.spawn("bcast", "rekey", "crew") for host in (second, fourth)]
+    for running in both:
+        expect(running.result(10)[0] == 0, f"two at once: {running.text()}")
+    later += round_of(stay, "at once")
+    wait(lambda: all(has(host, said + later) for host in stay), 20, "all have what was said after two rekeys at once")
+    first.daemon.end(signal.SIGTERM)
+    first.start().ready()
+    later += round_of(stay, "again")
+    wait(lambda: all(has(host, said + later) for host in stay), 20, "all have what was said after a restart")
+    for host in stay:
+        expect(sorted(host.texts("crew")) == sorted(said + later), f"{host.name} has {host.texts('crew')}")
+        expect(members(host) == names(stay), f"{host.name}: the crew is {members(host)}")
+    expect(set(out.texts("crew")) <= {*said, "said alone"}, f"who is shut out has {out.texts('crew')}")
+    new = second.run("bcast", "invite", "crew")
+    out.run("bcast", "join", "-", "--detach", data=new.encode())
+    out.run("bcast", "say", "crew", "back", "--wait", "all", limit=20)
+    wait(lambda: all(members(host) == names(crew) for host in crew), 10, "who comes back by an invite is a member again")
+    return (
+        f"{len(said + later)} posts, each once at whoever stays; who was away has them {milliseconds(back)} after the "
+        f"heal; who is shut out has the {len(said)} of before"
+    )
+
+
+def names(hosts):
+    return sorted(host.name for host in hosts)
+
+
+def members(host):
+    return sorted(member["nick"] for member in host.api("rooms/crew/members"))
+
+
+def round_of(hosts, text):
+    """Each host says something; returns what."""
+    posts = [f"{text} {host.name}" for host in hosts]
+    for host, post in zip(hosts, posts, strict=True):
+        host.say(post, "crew")
+    return posts
+
+
+def has(host, posts):
+    return set(host.texts("crew")) >= set(posts)
 
 
 def direct_rooms(host):

@@ -117,8 +117,12 @@ func (p *printer) rooms(rooms []control.Room) error {
 	}
 	var rows [][]string
 	for _, r := range rooms {
-		rows = append(rows, []string{show.Room(r.Name, r.Direct), fmt.Sprint(r.Present), fmt.Sprint(r.Members),
-			fmt.Sprint(r.Posts), fmt.Sprint(r.Missing), keptLine(r)})
+		here, members := fmt.Sprint(r.Present), fmt.Sprint(r.Members)
+		if r.ShutOut {
+			here, members = "-", "shut out"
+		}
+		rows = append(rows, []string{show.Room(r.Name, r.Direct), here, members, fmt.Sprint(r.Posts),
+			fmt.Sprint(r.Missing), keptLine(r)})
 	}
 	return p.columns([]string{"ROOM", "HERE", "MEMBERS", "POSTS", "MISSING", "KEPT"}, rows)
 }

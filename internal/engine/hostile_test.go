@@ -47,20 +47,22 @@ type flying struct {
 // station is an honest engine with a store that keeps so many records of a room.
 type station struct {
 	*engine.Engine
-	key   identitytest.Quick
-	seg   *segment
-	addr  netip.AddrPort
-	off   bool // unplugged: it hears nobody and nobody hears it
-	keep  int  // 0: all
-	kept  map[uint64][]record.Entry
-	shown []string
-	forks []record.ID // of which it was told
-	knock []identity.DeviceID
-	keys  engine.Keys // that a rekey brought
-	told  []engine.Reply
-	ahead time.Duration // its wall clock
-	years int           // and by how much more
-	full  bool          // its store keeps nothing
+	key     identitytest.Quick
+	seg     *segment
+	addr    netip.AddrPort
+	off     bool // unplugged: it hears nobody and nobody hears it
+	keep    int  // 0: all
+	kept    map[uint64][]record.Entry
+	shown   []string
+	changes []chat.Event // who joined and left
+	rivals  int          // rekeys by which a room is in two
+	forks   []record.ID  // of which it was told
+	knock   []identity.DeviceID
+	keys    engine.Keys // that a rekey brought
+	told    []engine.Reply
+	ahead   time.Duration // its wall clock
+	years   int           // and by how much more
+	full    bool          // its store keeps nothing
 	// streams is what it wants of streams, where it takes some.
 	streams []engine.StreamOp
 }
@@ -156,6 +158,12 @@ func (s *station) settle() {
 			}
 			if e.Kind == engine.RoomEvent && e.Chat.Kind == chat.Forked {
 				s.forks = append(s.forks, e.Chat.Record.ID)
+			}
+			if e.Kind == engine.RoomEvent && (e.Chat.Kind == chat.Joined || e.Chat.Kind == chat.Left) {
+				s.changes = append(s.changes, e.Chat)
+			}
+			if e.Kind == engine.RivalEvent {
+				s.rivals++
 			}
 			if e.Kind == engine.KeysEvent {
 				s.keys = *e.Keys

@@ -192,6 +192,10 @@ func (e *Engine) turnKeys(now Now, r *room, s *scope, ev chat.Event) (counts boo
 	case r.ring != ring:
 		e.refreshOpener()
 	}
+	if s.chat.Rival(ev.Record) {
+		ev.Nick = s.chat.Nick(ev.Device)
+		e.out.Events = append(e.out.Events, Event{Kind: RivalEvent, Room: r.name, Chat: ev})
+	}
 	return counts
 }
 
@@ -244,7 +248,7 @@ func (e *Engine) tellHome(r *room) {
 	}
 	r.told = r.keys
 	e.out.Events = append(e.out.Events, Event{
-		Kind: KeysEvent, Room: r.name, Keys: &Keys{Epoch: r.ring.Epoch(), EpochSecret: r.ring.Secret()},
+		Kind: KeysEvent, Room: r.name, Keys: &Keys{Epoch: r.ring.Epoch(), EpochSecret: r.ring.Secret(), Invited: r.invited},
 	})
 }
 
@@ -272,6 +276,11 @@ func (e *Engine) readmit(now Now, r *room, k *Keys) {
 	e.tellHome(r)
 	for _, s := range r.scopes {
 		e.enrol(now, r, s)
+	}
+	for _, p := range e.discovery.Peers() {
+		if p.Present() && r.scopes[0].chat.IsMember(p.ID) { // who hears it knows that we are back, and takes a rekey of ours
+			e.sendTo(p, r, r.scopes[0], r.keys, greeting)
+		}
 	}
 }
 

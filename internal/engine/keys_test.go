@@ -786,6 +786,27 @@ func TestADV_rekey_Of_who_was_shut_out_later_it_counts(t *testing.T) {
 	}
 }
 
+// Whom a rekey shut out that many followed is so for who comes later, too, whatever is heard of first.
+func TestADV_rekey_Many_let_nobody_in_again(t *testing.T) {
+	for seed := range 4 {
+		g := segmentWith(t, seed)
+		a, b, c, late := g.station(0), g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		for n := range 10 {
+			out := []*station{c}[:max(1-n, 0)]
+			if err := a.rekey(out...); err != nil {
+				t.Fatal(err)
+			}
+			g.wait(15 * time.Second)
+		}
+		late.invitedBy(b)
+		g.wait(time.Minute)
+		if late.hasMember(c) || !late.hasMember(a) {
+			t.Errorf("seed %d: members: %v, who is shut out, and %v", seed, late.hasMember(c), late.hasMember(a))
+		}
+	}
+}
+
 // Who was shut out and came back is a member like any other: its rekeys count for who starts anew, and who comes later.
 func TestADV_rekey_Of_who_came_back_it_counts(t *testing.T) {
 	for seed := range 6 {
@@ -814,6 +835,89 @@ func TestADV_rekey_Of_who_came_back_it_counts(t *testing.T) {
 				t.Errorf("seed %d: %v: a member shut out: %v; epoch %d", seed, s.addr, s.hasMember(c), s.epoch())
 			}
 		}
+	}
+}
+
+// Who comes back and rekeys before others heard it speak: they take its keys once they do.
+func TestRekeyAtOnceOfWhoCameBack(t *testing.T) {
+	for _, quick := range []bool{true, false} {
+		g := newSegment(t)
+		a, b, c := g.station(0), g.station(0), g.station(0)
+		enter(a, b, c)
+		if err := a.rekey(b); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(15 * time.Second)
+		c.off = !quick // it misses what b says at once
+		b.invitedBy(a)
+		g.wait(50 * time.Millisecond)
+		c.off = false
+		if err := b.rekey(); err != nil {
+			t.Fatal(err)
+		}
+		if g.wait(time.Second); quick && (a.epoch() != 2 || c.epoch() != 2) {
+			t.Errorf("epochs %d and %d after a second", a.epoch(), c.epoch())
+		}
+		g.wait(3 * time.Minute)
+		b.tell("among us again")
+		for _, s := range []*station{a, c} {
+			s.wantShown("among us again")
+			if s.epoch() != 2 || s.keys.Epoch != 2 {
+				t.Errorf("quick %v, %v: epoch %d, at home %d", quick, s.addr, s.epoch(), s.keys.Epoch)
+			}
+		}
+	}
+}
+
+// What the faces show of who is a member follows a rekey, and a return, each once.
+func TestRekeyTellsWhoIsAMember(t *testing.T) {
+	g := newSegment(t)
+	a, b, c := g.station(0), g.station(0), g.station(0)
+	enter(a, b, c)
+	for _, want := range []chat.EventKind{chat.Left, chat.Joined} {
+		a.changes, b.changes = nil, nil
+		if want == chat.Left {
+			if err := a.rekey(c); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			c.invitedBy(a)
+		}
+		g.wait(2 * time.Minute)
+		for _, s := range []*station{a, b} {
+			if len(s.changes) != 1 || s.changes[0].Kind != want || s.changes[0].Device != c.key.ID() ||
+				s.hasMember(c) != (want == chat.Joined) {
+				t.Errorf("%v: want %v of one, got %v", s.addr, want, s.changes)
+			}
+		}
+	}
+}
+
+// Members that rekey apart and shut out different ones split the room. They are told so, and one more rekey mends it.
+func TestRekeysThatSplitTheRoom(t *testing.T) {
+	g := newSegment(t)
+	a, b, c, d := g.station(0), g.station(0), g.station(0), g.station(0)
+	enter(a, b, c, d)
+	for _, step := range []struct{ by, out, other *station }{{a, c, b}, {b, d, a}} {
+		step.by.off, step.other.off = false, true
+		if err := step.by.rekey(step.out); err != nil {
+			t.Fatal(err)
+		}
+		g.wait(20 * time.Second)
+	}
+	a.off, b.off = false, false
+	g.wait(3 * time.Minute)
+	if a.rivals != 1 || b.rivals != 1 {
+		t.Errorf("told %d and %d times that the room is in two", a.rivals, b.rivals)
+	}
+	if err := b.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(3 * time.Minute)
+	a.tell("one room again")
+	b.wantShown("one room again")
+	if n := shownBy("one room again", c, d); n != 0 {
+		t.Errorf("%d of two shut out show it", n)
 	}
 }
 

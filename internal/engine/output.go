@@ -79,6 +79,7 @@ const (
 	StoreEvent    // the store failed with Err, or, without one, works again
 	KeysEvent     // Room has new Keys: remember them
 	ShutOutEvent  // a rekey of Room shut us out
+	RivalEvent    // Chat is a rekey of Room that was said at once with ours or the one we follow: the room is in two
 	KnockEvent    // Peer says something in a direct room that we have not opened; it says it again
 )
 
@@ -90,7 +91,7 @@ type Event struct {
 	Peer *discovery.Peer // of a PeerEvent or a KnockEvent
 	Cut  *Cut            // of a CutEvent
 	Err  error
-	Keys *Keys // of a KeysEvent: Epoch and EpochSecret
+	Keys *Keys // of a KeysEvent: all but Secret
 
 	Instance identity.Instance
 }

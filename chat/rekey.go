@@ -27,6 +27,7 @@ type rekey struct {
 	out    []identity.DeviceID
 	struck bool // another one shuts its author out: it says nothing
 	barred bool // it gives the keys to whom another one of its epoch shuts out: they are not used
+	leaks  bool // and that is not that one's own secret, so that no record of this one's counts
 	// rival: so does that one. Who stored this one first goes on with its keys: the room is in two.
 	rival bool
 	// invited: an invite brought its keys. So it counts where that was made, and whoever shuts its author out was before.
@@ -49,9 +50,9 @@ func (k *rekey) meet(before *rekey) {
 		before.struck = true
 	case before.epoch != k.epoch:
 	case before.shutsOut(k.named...):
-		k.barred, k.rival = true, k.shutsOut(before.named...)
+		k.barred, k.leaks, k.rival = true, k.secret != before.secret, k.shutsOut(before.named...)
 	case k.shutsOut(before.named...):
-		before.barred = true
+		before.barred, before.leaks = true, k.secret != before.secret
 	}
 }
 
@@ -87,12 +88,9 @@ func (r *Room) rekeyed(f *feed, rec *record.Record, p record.Post) bool {
 		r.outlast(r.rekeys[0])
 		r.rekeys = r.rekeys[1:]
 	}
-	for _, part := range r.rekeys { // of a rekey in several records none is used unless all are
-		if slices.ContainsFunc(r.rekeys, func(o *rekey) bool {
-			return o.barred && o.author == part.author && o.secret == part.secret
-		}) {
-			part.barred = true
-		}
+	for _, other := range r.rekeys { // what one record leaks is used by none, whoever said it
+		leaks := func(o *rekey) bool { return o.leaks && o.secret == other.secret }
+		other.barred = other.barred || slices.ContainsFunc(r.rekeys, leaks)
 	}
 	r.shutOut(k.out)
 	r.fit()

@@ -29,11 +29,13 @@ const (
 	// who hear that member would.
 	admitWithin = 4 * time.Second
 	maxAdmits   = 64
+	// unheard stands for when somebody was heard who was not.
+	unheard = -1
 )
 
 // apart is which members a room's keys in use may not have reached.
 type apart struct {
-	heard  map[identity.DeviceID]bool // under the keys in use, while it was here without a break
+	heard  map[identity.DeviceID]time.Duration // when last under the keys in use, while it was here without a break
 	seekAt time.Duration
 	until  time.Duration // what members say under keys of before is taken
 	admits []admit
@@ -67,13 +69,27 @@ func (a *apart) deadline() time.Duration {
 // came has one that is here now spoken to before long, unless it is heard.
 func (a *apart) came(now Now, id identity.DeviceID, jitter time.Duration) {
 	if _, known := a.heard[id]; !known {
-		a.heard[id], a.seekAt = false, min(a.seekAt, now.Mono+seekSoon+jitter)
+		a.heard[id], a.seekAt = unheard, min(a.seekAt, now.Mono+seekSoon+jitter)
 	}
+}
+
+// strayed has one that speaks under keys of before, and was not heard for long, spoken to under these: it may have other
+// keys in use than when it was.
+func (a *apart) strayed(now Now, id identity.DeviceID, jitter time.Duration) {
+	if a.hears(id) && now.Mono-a.heard[id] >= seekEach {
+		delete(a.heard, id)
+		a.came(now, id, jitter)
+	}
+}
+
+func (a *apart) hears(id identity.DeviceID) bool {
+	at, known := a.heard[id]
+	return known && at != unheard
 }
 
 // begin waits for all to be heard under keys that have just come.
 func (a *apart) begin(now Now, jitter time.Duration) {
-	a.heard, a.seekAt, a.admits = map[identity.DeviceID]bool{}, now.Mono+seekEach+jitter, nil
+	a.heard, a.seekAt, a.admits = map[identity.DeviceID]time.Duration{}, now.Mono+seekEach+jitter, nil
 }
 
 // seek speaks to the members of a room that are here and were not heard under the keys in use.
@@ -84,7 +100,7 @@ func (e *Engine) seek(now Now, r *room) {
 	r.apart.seekAt = now.Mono + seekEach + e.seekJitter()
 	s, before := r.scopes[0], r.ring.Before()
 	silent := slices.DeleteFunc(e.discovery.Peers(), func(p discovery.Peer) bool {
-		return !p.Present() || r.apart.heard[p.ID] || !s.chat.IsMember(p.ID)
+		return !p.Present() || r.apart.hears(p.ID) || !s.chat.IsMember(p.ID)
 	})
 	e.cfg.Timing.Shuffle(len(silent), func(i, j int) { silent[i], silent[j] = silent[j], silent[i] })
 	for _, p := range silent[:min(len(silent), seekMost)] {
@@ -100,8 +116,8 @@ func (e *Engine) seek(now Now, r *room) {
 // do not know of us. One in a room does at a time.
 func (e *Engine) call(now Now, r *room) {
 	heard := 0
-	for _, is := range r.apart.heard {
-		if is {
+	for id := range r.apart.heard {
+		if r.apart.hears(id) {
 			heard++
 		}
 	}

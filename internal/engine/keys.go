@@ -356,6 +356,7 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 		}
 		s.chat.Spoke(now, id)
 	}
+	r.apart.strayed(now, id, e.seekJitter())
 	if p, known := e.discovery.Peer(id); known && now.Mono >= r.toldAt[id]+tellEach {
 		if r.toldAt == nil {
 			r.toldAt = map[identity.DeviceID]time.Duration{}

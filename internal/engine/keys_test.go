@@ -689,6 +689,41 @@ func TestMemberThatARekeyDidNotKnowOf(t *testing.T) {
 	}
 }
 
+// Who let a member in did not know that another rekey of that epoch shuts it out: then the keys that it has are not used.
+func TestADV_rekey_Who_was_let_in_by_mistake_is_out(t *testing.T) {
+	for n := range 5 {
+		g := segmentWith(t, n)
+		a, b, c := g.station(0), g.station(0), g.station(0)
+		enter(a, b)
+		b.off = true
+		enter(c)
+		a.off = true
+		if err := a.rekey(c); err != nil {
+			t.Fatal(err)
+		}
+		c.off = true
+		b.off = false
+		if err := b.rekey(); err != nil { // which does not know of c
+			t.Fatal(err)
+		}
+		g.wait(20 * time.Minute)
+		c.off = false
+		g.wait(3 * time.Minute)
+		if c.epoch() != 1 || !b.hasMember(c) {
+			t.Fatalf("%d: c was not let in: epoch %d", n, c.epoch())
+		}
+		a.off = false
+		g.wait(3 * time.Minute)
+		a.tell("said by a")
+		b.tell("said by b")
+		for _, text := range []string{"said by a", "said by b"} {
+			if shownBy(text, a, b) != 2 || c.shows(text) {
+				t.Errorf("%d: %q is shown by %d of 2, by who is shut out: %v", n, text, shownBy(text, a, b), c.shows(text))
+			}
+		}
+	}
+}
+
 // Two that have only the first keys of a room in common, and never met, find each other.
 func TestWhoRekeyedAloneIsFound(t *testing.T) {
 	g := newSegment(t)

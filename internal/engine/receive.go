@@ -165,7 +165,7 @@ func (e *Engine) receiveSigned(now Now, op Opened) wire.Drop {
 			return reason
 		}
 	} else if r.changesKeys() {
-		r.apart.heard[id] = true
+		r.apart.heard[id] = now.Mono
 		s.chat.Spoke(now, id)
 	}
 	switch f := op.signed.Frame.(type) {

@@ -292,6 +292,11 @@ func (n *Node) eventNoun(now engine.Now, e *engine.Engine, ev engine.Event) (Eve
 		noun.Type = control.EventProblem
 		noun.Problem = fmt.Sprintf("%s and another member rekeyed %s at once and shut out different devices: members have "+
 			"the keys of the one or the other until one of them rekeys again: bcast rekey %s", ev.Chat.Nick, ev.Room, ev.Room)
+	case engine.MissedEvent:
+		noun.Type = control.EventProblem
+		who := string(e.Nick(ev.Room, ev.Peer.ID)) + "-" + ev.Peer.ID.Tag()
+		noun.Problem = fmt.Sprintf("%s has only keys of %s of before the last rekey, whose author did not know of it: let "+
+			"it in with bcast rekey %s, or shut it out with bcast rekey %s --without %s", who, ev.Room, ev.Room, ev.Room, who)
 	case engine.StoreEvent:
 		noun.Type = control.EventProblem
 		if ev.Err != nil {

@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxRekeys is how many of the last rekeys are remembered: for members that missed them, and to tell which count.
-	maxRekeys = 32
+	maxRekeys = 8
 	// maxLongOut is how many are remembered whom rekeys of before these shut out.
 	maxLongOut = 4096
 )
@@ -109,20 +109,6 @@ func (r *Room) mayRekey(author identity.DeviceID, epoch uint32, data []byte) boo
 		return false
 	}
 	return m.out == 0 || epoch < m.out || r.cfg.Holds != nil && r.cfg.Holds(data)
-}
-
-// Missed tells whether a device that has the keys of an epoch is a member that those who rekeyed since then did not
-// know of: nobody shut it out, as far as we know, and we know of each rekey.
-func (r *Room) Missed(id identity.DeviceID, epoch uint32) bool {
-	if m := r.members[id]; r.outOf(id) != 0 || m != nil && (m.left || m.out != 0) {
-		return false
-	}
-	for e := epoch + 1; e <= r.keyEpoch; e++ {
-		if !slices.ContainsFunc(r.rekeys, func(k *rekey) bool { return k.epoch == e && !k.struck }) {
-			return false
-		}
-	}
-	return true
 }
 
 // postponed is a rekey of who was shut out, as far as was known then.

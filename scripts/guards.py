@@ -348,7 +348,6 @@ REKEY, MEMBER = "chat/rekey.go", "chat/member.go"
 guard("rekey_A_join_from_the_future_keeps_nobody_in", ENGINE, MEMBER, "return m.out == 0 && (", "return (")
 guard("rekey_Of_two_at_once_the_stricter_decides", ENGINE, REKEY, "before.barred, before.leaks = true, k.secret != before.secret", "_ = k.secret")
 guard("rekey_Who_is_being_shut_out_wins_nothing", ENGINE, REKEY, "before.struck = true", "before.struck = false")
-guard("rekey_Who_was_let_in_by_mistake_is_out", ENGINE, REKEY, "o.leaks && o.secret == other.secret", "false")
 guard("rekey_A_public_namesake_makes_no_member", ENGINE, "internal/engine/scope.go",
       "inRoom := !r.private && ", "inRoom := ")
 guard("rekey_Nobody_is_shut_out_of_a_public_room", ENGINE, "internal/engine/scope.go",

@@ -210,7 +210,6 @@ func (e *Engine) Advance(now Now) {
 		if r.changesKeys() {
 			e.sayRekeys(now, r)
 			e.seek(now, r)
-			e.admit(now, r)
 		}
 		for _, s := range r.scopes {
 			if s.chat.Deadline() <= now.Mono {

@@ -60,9 +60,10 @@ type station struct {
 	knock   []identity.DeviceID
 	keys    engine.Keys // that a rekey brought
 	told    []engine.Reply
-	ahead   time.Duration // its wall clock
-	years   int           // and by how much more
-	full    bool          // its store keeps nothing
+	ahead   time.Duration       // its wall clock
+	missed  []identity.DeviceID // whom a rekey did not know of, as was told
+	years   int                 // and by how much more
+	full    bool                // its store keeps nothing
 	// streams is what it wants of streams, where it takes some.
 	streams []engine.StreamOp
 }
@@ -161,6 +162,9 @@ func (s *station) settle() {
 			}
 			if e.Kind == engine.RoomEvent && (e.Chat.Kind == chat.Joined || e.Chat.Kind == chat.Left) {
 				s.changes = append(s.changes, e.Chat)
+			}
+			if e.Kind == engine.MissedEvent {
+				s.missed = append(s.missed, e.Peer.ID)
 			}
 			if e.Kind == engine.RivalEvent {
 				s.rivals++

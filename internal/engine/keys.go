@@ -168,8 +168,6 @@ func (e *Engine) rekeyed(now Now, r *room, s *scope, ev chat.Event) {
 	case r.isShutOut(p, e.id) && (counts || slices.Contains(s.chat.Unused(), ev.Record)):
 		r.out = true
 		e.out.Events = append(e.out.Events, Event{Kind: ShutOutEvent, Room: r.name, Chat: ev})
-	case counts && ev.Device == e.id && before == r.keys:
-		e.admitted(now, r, s, ev.Record)
 	case counts && before != nil && ev.Device == e.id:
 		for _, d := range rekeyAgain {
 			r.rekeys = append(r.rekeys, rekeying{at: now.Mono + d, keys: before, rec: ev.Record})
@@ -315,7 +313,7 @@ type rekeying struct {
 func (r *room) rekeyDeadline() time.Duration {
 	at := never
 	if r.changesKeys() {
-		at = r.apart.deadline()
+		at = r.apart.seekAt
 	}
 	for _, k := range r.rekeys {
 		at = min(at, k.at)
@@ -351,10 +349,7 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 	}
 	id := op.signed.Sender.Key.ID()
 	if !s.chat.IsMember(id) {
-		if !s.chat.Missed(id, r.ring.EpochOf(op.keys)) {
-			return wire.DropStranger
-		}
-		s.chat.Spoke(now, id)
+		return wire.DropStranger
 	}
 	r.apart.strayed(now, id, e.seekJitter())
 	if p, known := e.discovery.Peer(id); known && now.Mono >= r.toldAt[id]+tellEach {
@@ -362,20 +357,22 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 			r.toldAt = map[identity.DeviceID]time.Duration{}
 		}
 		r.toldAt[id] = now.Mono
-		e.tellKeys(now, p, r, s, op.keys)
+		e.tellKeys(p, r, s, op.keys)
 	}
 	return ""
 }
 
-// tellKeys tells a member, under keys of before, the keys in use; if it has them, that we do. If nobody sealed them to
-// it, that is to be done.
-func (e *Engine) tellKeys(now Now, p discovery.Peer, r *room, s *scope, before *seal.Room) {
+// tellKeys tells a member, under keys of before, the keys in use; if it has them, that we do. A member that nobody
+// sealed them to, because who rekeyed did not know of it, is one for people to decide about: whoever has an invite of
+// before could have become one since.
+func (e *Engine) tellKeys(p discovery.Peer, r *room, s *scope, before *seal.Room) {
 	if rec := r.keysFor(s, p.ID); rec != nil {
 		for _, send := range inPieces(rec, chat.Fresh, s.chat.LimitOf(p.ID)) {
 			e.sendTo(p, r, s, before, send)
 		}
-	} else {
-		r.apart.admit(now, p.ID, before, time.Duration(e.cfg.Timing.Int64N(int64(admitWithin))))
+	} else if !r.apart.missed[p.ID] {
+		r.apart.missed[p.ID] = true
+		e.out.Events = append(e.out.Events, Event{Kind: MissedEvent, Room: r.name, Peer: &p})
 	}
 	e.sendTo(p, r, s, r.keys, greeting)
 }

@@ -79,6 +79,7 @@ const (
 	StoreEvent    // the store failed with Err, or, without one, works again
 	KeysEvent     // Room has new Keys: remember them
 	ShutOutEvent  // a rekey of Room shut us out
+	MissedEvent   // Peer, a member of Room, has not its keys: whoever rekeyed did not know of it
 	RivalEvent    // Chat is a rekey of Room that was said at once with ours or the one we follow: the room is in two
 	KnockEvent    // Peer says something in a direct room that we have not opened; it says it again
 )

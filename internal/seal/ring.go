@@ -129,16 +129,6 @@ func (r *Ring) Of(epoch uint32) *Room {
 	return nil
 }
 
-// EpochOf is the epoch of keys of the ring; 0 if it does not have them.
-func (r *Ring) EpochOf(keys *Room) uint32 {
-	for _, k := range r.keys {
-		if k.room == keys {
-			return k.epoch
-		}
-	}
-	return 0
-}
-
 // Uses tells whether the keys in use are those that a rekey's body promises.
 func (r *Ring) Uses(body []byte) bool {
 	epoch, commit, _, err := parseRekey(body)

@@ -346,9 +346,13 @@ func (w *world) crowdLeaves(*node) {
 // more than eight epochs nobody has them.
 const maxRekeys = 6
 
-// rekey renews the keys of a private room. Whoever does it need not hear the others.
+// rekey renews the keys of a private room. Whoever does it need not hear the others, but has heard of them: whom it
+// does not know of it leaves out.
 func (w *world) rekey(n *node) {
-	if w.opt.Private && n.takesPart() && n.joined() && w.count.Kinds["rekey"] <= maxRekeys {
+	if !n.takesPart() || !n.joined() || w.count.Kinds["rekey"] > maxRekeys {
+		return
+	}
+	if rooms := n.engine.Rooms(n.now()); len(rooms) > 0 && len(rooms[0].Members) == len(w.nodes) {
 		n.do(engine.Rekey{Room: lobby})
 	}
 }

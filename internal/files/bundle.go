@@ -391,7 +391,7 @@ func (t *bundleTaker) one(b bundled, content []byte, done func(error)) (kept boo
 	if kept {
 		return true, nil
 	}
-	settle, err := s.reserve(at, b.Size)
+	settle, err := s.reserve(at, fileLoad(b.Size))
 	if err != nil {
 		return false, err
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"strconv"
@@ -54,6 +55,7 @@ type Server struct {
 	trees    trees
 	writers  writers
 	quotas   quotas
+	making   sync.Mutex // of directories
 	looks    looks
 }
 
@@ -185,6 +187,8 @@ func (s *Server) answer(does func(*answer) error) http.HandlerFunc {
 		a := &answer{ResponseWriter: w, Request: r.WithContext(ctx), stop: stop}
 		var err error
 		if a.visitor, err = s.visitor(r.Context(), peer); err == nil {
+			from, _ := netip.ParseAddrPort(r.RemoteAddr)
+			a.visitor.From = from.Addr().Unmap()
 			err = does(a)
 		}
 		if err != nil {

@@ -416,6 +416,9 @@ func (n *Node) onEvent(now engine.Now, e *engine.Engine, ev engine.Event) {
 		n.keepPeerNick(*ev.Peer)
 		if ev.Peer.Proven {
 			n.near.add(ev.Peer.Addr.Addr())
+			for _, other := range ev.Peer.Beside {
+				n.near.add(other)
+			}
 		}
 	}
 	if n.hides(ev) {

@@ -97,7 +97,7 @@ func (p *secondPace) pass(now time.Time) bool {
 
 func (n *Node) offerNoun(e *engine.Engine, o files.Offer) control.Offer {
 	noun := control.Offer{
-		ID: o.ID, From: o.Device.String(), Tag: o.Device.Tag(), Name: o.Name, Files: o.Files, Bytes: o.Bytes,
+		ID: o.ID, From: o.Device.String(), Tag: o.Device.Tag(), Name: o.Name, Names: o.Names, Files: o.Files, Bytes: o.Bytes,
 		Time: o.At.UTC().Round(time.Second),
 	}
 	if p, known := e.Peer(o.Device); known {

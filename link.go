@@ -1,6 +1,7 @@
 package bcast
 
 import (
+	"context"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -151,12 +152,22 @@ func addrText(a netip.AddrPort) string {
 func (n *Node) openStreams(key *identity.Key, dial dialer) error {
 	var err error
 	n.stream, err = stream.New(stream.Config{
-		Key: key, Listener: n.lan.StreamListener(), Dial: dial, Allow: n.near.has, Log: n.cfg.Logger,
+		Key: key, Listener: n.lan.StreamListener(), Dial: dial, Allow: n.near.has, Serves: n.isAt, Log: n.cfg.Logger,
 	})
 	if err != nil {
 		return control.NewError(control.CodeInternal, err, err.Error(), "")
 	}
 	return nil
+}
+
+// isAt tells whether the device of a key is here and proved to be at an address.
+func (n *Node) isAt(ctx context.Context, key identity.PublicKey, at netip.Addr) bool {
+	is := false
+	err := n.view(ctx, func(_ engine.Now, e *engine.Engine, _ node.Counters) {
+		p, known := e.Peer(key.ID())
+		is = known && p.Key == key && p.At(at)
+	})
+	return err == nil && is
 }
 
 func (n *Node) closeStreams() error {

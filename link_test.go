@@ -1,11 +1,17 @@
 package bcast
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"bcast/discovery"
+	"bcast/identity"
 	"bcast/internal/control"
 	"bcast/internal/lan"
 )
@@ -68,4 +74,57 @@ func TestThePortOfPushesIsNobodysOwn(t *testing.T) {
 	if err := cfg.fill(); err == nil {
 		t.Error("it may be the shared port, too")
 	}
+}
+
+// Who has a key is served files only where the device of that key proved to be.
+func TestADV_files_A_key_is_served_where_its_device_is(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := NewLAN()
+		var nodes []*Node
+		for _, nick := range []string{"alice", "bob", "carol"} {
+			n, err := Start(t.Context(), Config{Nick: nick}, OnLAN(lan))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close()
+			nodes = append(nodes, n)
+		}
+		time.Sleep(3 * time.Second)
+		alice := nodes[0]
+		placeOf := func(n *Node, nick string) (discovery.Peer, error) {
+			key, _, err := n.addressee(t.Context(), nick)
+			if err != nil {
+				return discovery.Peer{}, err
+			}
+			return n.reachable(t.Context(), key.ID())
+		}
+		bob, err := placeOf(alice, "bob")
+		carol, err2 := placeOf(alice, "carol")
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		stranger, err := identity.NewKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			what string
+			key  identity.PublicKey
+			at   netip.Addr
+			want bool
+		}{
+			{"where it is", bob.Key, bob.Addr.Addr(), true},
+			{"where another is", bob.Key, carol.Addr.Addr(), false},
+			{"a key of no device", stranger.Public(), bob.Addr.Addr(), false},
+		} {
+			if got := alice.isAt(t.Context(), test.key, test.at); got != test.want {
+				t.Errorf("%s: %t", test.what, got)
+			}
+		}
+		nodes[1].Close()
+		time.Sleep(time.Minute)
+		if alice.isAt(t.Context(), bob.Key, bob.Addr.Addr()) {
+			t.Error("who has left is still there")
+		}
+	})
 }

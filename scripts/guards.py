@@ -66,6 +66,8 @@ guard("01_Bundles_are_checked", FILES, "internal/files/bundle.go",
       "!ok || want != hashSmall(content)", "!ok || want == (Hash{1})")
 guard("01_Bundles_put_are_checked", FILES, "internal/files/bundle.go",
       "	if err := checkPath(b.Path); err != nil {\n		return false, err\n	}\n", "")
+guard("01_Bundles_put_are_checked", FILES, "internal/files/bundle.go",
+      "if errors.Is(err, errNoBundle) {", "if errors.Is(err, errNoBundle) && false {")
 guard("02_Only_the_pinned_key_is_dialled", STREAM, KEY,
       "err == nil && key != peer", "err == nil && key != peer && false")
 guard("03_Garbage_takes_nothing", ENGINE, OPEN,
@@ -195,6 +197,24 @@ guard("33_Links_lead_nowhere", FILES, "internal/files/files.go",
       "	info, err := root.Stat(name)\n	if err == nil && !info.Mode().IsRegular() {\n		err = errOdd\n	}\n	if err != nil {",
       "	info, err := os.Stat(root.Name() + \"/\" + name)\n	if err != nil {",
       "root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)", "os.OpenFile(root.Name()+\"/\"+name, os.O_RDONLY|syscall.O_NONBLOCK, 0)")
+off("files_Made_up_keys_take_no_place", STREAM, "internal/stream/files.go",
+    "s.serves != nil && !s.serves(s.ctx, peer, from)")
+guard("files_One_host_keeps_nobody_out", STREAM, "internal/stream/files.go", " || s.filesAt[from] >= filesFromAddr", "")
+guard("files_A_key_is_served_where_its_device_is", ".", "link.go",
+      "is = known && p.Key == key && p.At(at)", "is = known && p.Key == key")
+guard("files_One_host_offers_little", FILES, "internal/files/inbox.go",
+      "return v.From.IsValid() && o.from == v.From", "return v.From.IsValid() && o.from == v.From && false")
+guard("files_An_offer_brings_what_was_asked_about", FILES, "internal/files/inbox.go",
+      "top, _, _ := strings.Cut(p, \"/\"); !o.brings(top)", "top, _, _ := strings.Cut(p, \"/\"); top == \"\"")
+off("files_An_offer_brings_what_was_asked_about", FILES, "internal/files/inbox.go",
+    "l.files > 0 && o.came.files >= o.Files", case=True)
+off("files_An_offer_brings_what_was_asked_about", FILES, "internal/files/inbox.go",
+    "l.dirs > 0 && o.came.dirs+l.dirs-spareDirs > o.Files", case=True)
+guard("files_What_is_empty_fills_no_disk", FILES, "internal/files/quota.go",
+      "			bytes += leastWeight\n", "", "bytes += max(info.Size(), leastWeight)", "bytes += info.Size()")
+guard("files_Requests_have_limits", FILES, "internal/files/server.go", " && !a.lost && ", " && ")
+guard("files_Requests_have_limits", FILES, "internal/files/server.go", "= 16<<10 - 4<<10", "= 16 << 10")
+off("files_Odd_paths_are_refused", FILES, "internal/files/server.go", "!isPlain(r.URL.EscapedPath())")
 guard("files_Strangers_are_told_nothing", FILES, "internal/files/share.go", "		if v.sees(s) {", "		{")
 guard("files_Offered_files_are_for_members", FILES, "internal/files/holding.go",
       "return one != nil && !v.Blocked && v.In != nil &&", "return one != nil || v.In != nil &&")

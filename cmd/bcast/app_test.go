@@ -24,6 +24,14 @@ type fakeNode struct {
 	watching bool
 	closed   bool
 	broken   error // what Posts answers
+	stalled  bool  // nothing comes of what is fetched
+}
+
+func (n *fakeNode) Fetch(ctx context.Context, post, dir string) (control.File, error) {
+	if n.stalled {
+		return control.File{Post: post, State: control.FileFetching}, nil
+	}
+	return n.Device.Fetch(ctx, post, dir)
 }
 
 func (n *fakeNode) Posts(ctx context.Context, room string, query control.PostQuery) ([]control.Post, error) {

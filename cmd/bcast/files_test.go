@@ -180,6 +180,16 @@ func TestGetOfAPost(t *testing.T) {
 	b.want(b.shell("files get aaaaaaa"), exitNoDaemon, "", "start one: bcast daemon")
 }
 
+// Who says how long it is to be tried waits no longer for a file that nobody gives.
+func TestGetOfAPostHasALimit(t *testing.T) {
+	node := alice(t)
+	node.stalled = true
+	d := newBench(t, node)
+	daemonOf(d, "")
+	b := d.beside()
+	b.want(b.shell("files get aaaaaaa --timeout 10ms"), exitFailed, "", "nothing came for 10ms; the daemon goes on with it")
+}
+
 func TestPostWords(t *testing.T) {
 	for word, want := range map[string]bool{"k7f2": true, "k7f2qd.1": true, "bob:docs/a": false, "bob": false, "K7F2": false,
 		"a1b0": false, "./file": false, "k7f2.": false} {

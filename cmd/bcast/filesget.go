@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -117,14 +119,29 @@ func (a *app) getOffered(c *cli.Context, post string) error {
 		o.Progress(now.Bytes-now.Resumed-have.Bytes+have.Resumed, false)
 		have = now
 	}
+	patience := c.Duration("timeout")
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	for tell(file); have.State == control.FileFetching; {
-		event, open := <-events
+		var event control.Happening
+		open := true
+		select {
+		case event, open = <-events:
+		case <-late.C:
+			if patience < defaultPatience { // the daemon's own: it knows why
+				return control.NewError(control.CodeTimeout, nil,
+					fmt.Sprintf("nothing came for %s; the daemon goes on with it", patience), "bcast files get "+post)
+			}
+		}
 		switch {
 		case !open:
 			return control.NewError(control.CodeTimeout, c.Context.Err(), "interrupted: the daemon goes on with it", "")
 		case event.Err != nil:
 			return event.Err
 		case event.Type == control.EventFile && event.File.Post == file.Post:
+			if event.File.Bytes > have.Bytes {
+				late.Reset(patience)
+			}
 			tell(*event.File)
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -69,12 +68,8 @@ func (p *printer) inbox(now control.Inbox) error {
 	var rows [][]string
 	for _, o := range now.Offers {
 		p.know(o.From, o.Nick, o.Tagged, o.Verified)
-		what := show.Clean(o.Name)
-		if o.Files > 1 {
-			what += fmt.Sprintf(" and %s more", show.Thousands(o.Files-1))
-		}
 		who := p.name(o.From, o.Nick, o.Tag)
-		rows = append(rows, []string{show.Clean(o.ID), who, show.Bytes(o.Bytes), p.ago(o.Time), what})
+		rows = append(rows, []string{show.Clean(o.ID), who, show.Bytes(o.Bytes), p.ago(o.Time), show.Offered(o)})
 	}
 	return p.columns([]string{"OFFER", "FROM", "SIZE", "WHEN", "WHAT"}, rows)
 }

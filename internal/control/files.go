@@ -103,7 +103,8 @@ type Offer struct {
 	From  string    `json:"from"` // device id
 	Nick  string    `json:"nick"`
 	Tag   string    `json:"tag"`
-	Name  string    `json:"name"` // of the first file or directory
+	Name  string    `json:"name"`            // of the first file or directory
+	Names []string  `json:"names,omitempty"` // of the others
 	Files int       `json:"files"`
 	Bytes int64     `json:"bytes"`
 	Time  time.Time `json:"time"`

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -313,6 +314,9 @@ func (s *Server) putBundle(a *answer) error {
 	taken := bundleTaker{answer: a, server: s, told: make([]bundled, 0, maxBundle)}
 	defer taken.close()
 	err = taken.all(newBundleReader(a))
+	if errors.Is(err, errNoBundle) {
+		taken.abandon(err)
+	}
 	taken.land() // what came whole has its name, whatever came then
 	if err != nil {
 		return err
@@ -352,7 +356,7 @@ func (t *bundleTaker) all(in bundleReader) error {
 		case err != nil:
 			return err
 		case len(t.told) == maxBundle || slices.ContainsFunc(t.told, same):
-			return newError(CodeInvalid, nil, "that are too many files at once, or one twice", "")
+			return errNoBundle
 		}
 		content := buf[:b.Size]
 		if _, err := io.ReadFull(in, content); err != nil {
@@ -370,6 +374,17 @@ func (t *bundleTaker) all(in bundleReader) error {
 			done(err)
 		}
 	}
+}
+
+var errNoBundle = newError(CodeInvalid, nil, "those are too many files at once, or one twice", "")
+
+// abandon has nothing come of what was written aside.
+func (t *bundleTaker) abandon(why error) {
+	for _, l := range t.files {
+		l.drop()
+		l.done(why)
+	}
+	t.files = nil
 }
 
 // one writes a file aside, to land with the others.
@@ -391,7 +406,7 @@ func (t *bundleTaker) one(b bundled, content []byte, done func(error)) (kept boo
 	if kept {
 		return true, nil
 	}
-	settle, err := s.reserve(at, b.Size)
+	settle, err := s.reserve(at, fileLoad(b.Size))
 	if err != nil {
 		return false, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path"
 	"slices"
@@ -26,9 +27,13 @@ const (
 )
 
 const (
-	// maxOffers wait for an answer or are being brought, offersFrom of them of one device.
-	maxOffers  = 64
-	offersFrom = 4
+	// maxOffers wait for an answer or are being brought, offersFrom of them of one device and offersFromAddr of one
+	// address: a host can be as many devices as it likes.
+	maxOffers      = 64
+	offersFrom     = 4
+	offersFromAddr = 16
+	// maxOfferNames are offered together: a person reads them.
+	maxOfferNames = 32
 	// offerLife is how long an offer waits for an answer, and an accepted one for more of it.
 	offerLife = 15 * time.Minute
 	// offerPoll is how long one request waits for an answer.
@@ -42,7 +47,8 @@ const offerMark = "~"
 type Offer struct {
 	ID     string
 	Device identity.DeviceID
-	Name   string // of the first file or directory
+	Name   string   // of the first file or directory
+	Names  []string // of the others
 	Files  int
 	Bytes  int64
 	At     time.Time
@@ -72,11 +78,12 @@ type Inbox struct {
 
 type offer struct {
 	Offer
+	from     netip.Addr // where its device is
 	used     time.Time
 	answered chan struct{}
 	names    map[string]string // what the first element of a path is called here
 	unasked  bool              // it was accepted once for all
-	came     int64             // bytes of it that came, or come
+	came     load              // what of it came, or comes
 }
 
 // Set says where files go and whose are taken.
@@ -141,14 +148,18 @@ func (b *Inbox) Consent(ctx context.Context, v Visitor, o Offer) (settle func(ca
 	if !accepted {
 		return nil, false
 	}
-	settle, err = b.reserve(made, o.Bytes)
+	settle, err = b.reserve(made, fileLoad(o.Bytes))
 	return settle, err == nil
 }
 
 // isOf tells whether an offer is of the same things.
 func (o *offer) isOf(other Offer) bool {
-	return o.Name == other.Name && o.Files == other.Files && o.Bytes == other.Bytes && o.Pushed == other.Pushed
+	return o.Name == other.Name && slices.Equal(o.Names, other.Names) && o.Files == other.Files &&
+		o.Bytes == other.Bytes && o.Pushed == other.Pushed
 }
+
+// brings tells whether a name was offered: the user was asked about no other.
+func (o *offer) brings(name string) bool { return name == o.Name || slices.Contains(o.Names, name) }
 
 // expire forgets offers of which nothing was heard for long; b.mu is held.
 func (b *Inbox) expire() {
@@ -163,26 +174,22 @@ func (b *Inbox) take(v Visitor, o Offer) (*offer, error) {
 	if v.Blocked || b.accept == AcceptNever || b.dir == "" {
 		return nil, errRefused
 	}
-	from := 0
 	for _, known := range b.offers {
-		if known.Device != v.Device {
-			continue
-		}
-		if from++; known.State != OfferRefused && known.isOf(o) {
+		if known.Device == v.Device && known.State != OfferRefused && known.isOf(o) {
 			known.used = time.Now()
 			return known, nil // it comes again for what broke off
 		}
 	}
-	if from >= offersFrom { // the device's own oldest makes place
-		at := slices.IndexFunc(b.offers, func(o *offer) bool { return o.Device == v.Device })
-		b.offers = slices.Delete(b.offers, at, at+1)
-	}
+	b.makePlace(offersFrom, func(o *offer) bool { return o.Device == v.Device })
+	b.makePlace(offersFromAddr, func(o *offer) bool { return v.From.IsValid() && o.from == v.From })
 	if len(b.offers) >= maxOffers {
 		return nil, newError(CodeBusy, nil, "too many files are offered to this device already", "try again later")
 	}
 	id := make([]byte, 8)
 	rand.Read(id)
-	made := &offer{Offer: o, used: time.Now(), answered: make(chan struct{}), names: map[string]string{}}
+	made := &offer{
+		Offer: o, from: v.From, used: time.Now(), answered: make(chan struct{}), names: map[string]string{},
+	}
 	made.ID, made.Device, made.At, made.State = hex.EncodeToString(id), v.Device, made.used.UTC(), OfferWaiting
 	if b.accept == AcceptRoom && v.Member {
 		made.State, made.unasked = OfferAccepted, true
@@ -192,6 +199,20 @@ func (b *Inbox) take(v Visitor, o Offer) (*offer, error) {
 	}
 	b.offers = append(b.offers, made)
 	return made, nil
+}
+
+// makePlace has one more of these offers be no more than so many: their oldest goes. b.mu is held.
+func (b *Inbox) makePlace(most int, of func(*offer) bool) {
+	n := 0
+	for _, o := range b.offers {
+		if of(o) {
+			n++
+		}
+	}
+	if n >= most {
+		at := slices.IndexFunc(b.offers, of)
+		b.offers = slices.Delete(b.offers, at, at+1)
+	}
 }
 
 // of is an offer of a visitor's own.
@@ -222,35 +243,43 @@ func (b *Inbox) share(v Visitor, id string) (Share, *offer, error) {
 	return Share{Dir: b.dir, Write: true}, o, nil
 }
 
-// reserve takes place for a file of an offer: it brings no more than it said, and those about which nobody is asked
-// bring no more together than a share may hold. What else is in the directory is the user's own affair.
-func (b *Inbox) reserve(o *offer, size int64) (settle func(came bool), err error) {
+// reserve takes place for what an offer brings: it is no more than it said, and what those bring about which nobody is
+// asked is no more together than a share may hold. What else is in the directory is the user's own affair.
+func (b *Inbox) reserve(o *offer, l load) (settle func(came bool), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case size > o.Bytes-o.came:
+	case l.bytes > o.Bytes-o.came.bytes:
 		return nil, newError(CodeSpace, nil, fmt.Sprintf("%d bytes were offered, and this is more", o.Bytes), "put it again")
-	case o.unasked && size > DefaultQuota-b.unasked:
+	case l.files > 0 && o.came.files >= o.Files:
+		return nil, newError(CodeSpace, nil, fmt.Sprintf("%d files were offered, and this is more", o.Files), "put it again")
+	case l.dirs > 0 && o.came.dirs+l.dirs-spareDirs > o.Files:
+		return nil, newError(CodeSpace, nil, "there are many more directories than files were offered", "put it again")
+	case o.unasked && l.weight > DefaultQuota-b.unasked:
 		return nil, newError(CodeSpace, nil, "the device has taken as much as it does without a question",
 			"put it into a share, or try again when it was restarted")
 	}
-	count := func(n int64) {
-		if o.came += n; o.unasked {
-			b.unasked += n
+	count := func(n int) {
+		o.came.add(l, n)
+		if o.unasked {
+			b.unasked += int64(n) * l.weight
 		}
 	}
-	count(size)
+	count(1)
 	return func(came bool) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if !came {
-			count(-size)
+			count(-1)
 		}
 	}, nil
 }
 
 var errRefused = newError(CodeRefused, nil, "the device does not take these files",
 	"ask its user, or put them into one of its shares")
+
+var errNotOffered = newError(CodeRefused, nil, "the device was asked about other names than this one",
+	"offer it; a bcast that is older offers only the first of several: put them one by one")
 
 // place is where a path of an offer goes: what is called like something that is there gets a number. To look at that
 // may take minutes, and nobody else waits for it.
@@ -278,9 +307,10 @@ func (b *Inbox) place(o *offer, at *place, taken func(name string) bool) {
 
 // offerHead is what a device says of what it wants to bring.
 type offerHead struct {
-	Name  string `json:"name"`
-	Files int    `json:"files"`
-	Bytes int64  `json:"bytes"`
+	Name  string   `json:"name"`
+	Names []string `json:"names,omitempty"`
+	Files int      `json:"files"`
+	Bytes int64    `json:"bytes"`
 }
 
 // offered is what is answered.
@@ -295,10 +325,15 @@ func (s *Server) offer(a *answer) error {
 	if err := json.NewDecoder(limited(a)).Decode(&head); err != nil || head.Files < 0 || head.Bytes < 0 {
 		return newError(CodeInvalid, err, "the offer does not say what it is", "")
 	}
-	if err := CheckName(head.Name); err != nil {
-		return err
+	if len(head.Names) >= maxOfferNames {
+		return newError(CodeInvalid, nil, "those are too many at once", "")
 	}
-	o, err := s.inbox.take(a.visitor, Offer{Name: head.Name, Files: head.Files, Bytes: head.Bytes})
+	for _, name := range append(head.Names, head.Name) {
+		if err := CheckName(name); err != nil {
+			return err
+		}
+	}
+	o, err := s.inbox.take(a.visitor, Offer{Name: head.Name, Names: head.Names, Files: head.Files, Bytes: head.Bytes})
 	if err != nil {
 		return err
 	}
@@ -335,6 +370,9 @@ func (s *Server) openInbox(a *answer, id, p string, w *wanted) (*place, error) {
 	share, o, err := s.inbox.share(a.visitor, id)
 	if err != nil {
 		return nil, err
+	}
+	if top, _, _ := strings.Cut(p, "/"); !o.brings(top) {
+		return nil, errNotOffered
 	}
 	if err := os.MkdirAll(share.Dir, 0o700); err != nil {
 		return nil, err

@@ -1,9 +1,11 @@
 package files
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 
 	"bcast/identity"
@@ -137,10 +139,13 @@ func TestOffersBringWhatTheySaid(t *testing.T) {
 	}
 	has(t, box, "f", dice(3*unit))
 	o, err := d.inbox.take(d.who, Offer{Name: "f", Files: 1, Bytes: 3 * unit})
-	if err != nil || o.came != 3*unit {
-		t.Fatalf("%d bytes of the offer came, %v", o.came, err)
+	if err != nil || o.came.bytes != 3*unit || o.came.files != 1 {
+		t.Fatalf("of the offer came %+v, %v", o.came, err)
 	}
-	wantCode(t, "more than was said", d.Send(t.Context(), d.out, "more", offerMark+o.ID, "more", Options{}), CodeSpace)
+	if err := os.Remove(filepath.Join(box, "f")); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, "more than was said", d.Send(t.Context(), d.out, "more", offerMark+o.ID, "f", Options{}), CodeSpace)
 	writeAt(t, filepath.Join(d.at, "dir", "a"), dice(10))
 	writeAt(t, filepath.Join(d.at, "dir", "b"), dice(20))
 	small, err := d.inbox.take(d.who, Offer{Name: "dir", Files: 2, Bytes: 15})
@@ -148,15 +153,104 @@ func TestOffersBringWhatTheySaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, "more in a bundle", d.Send(t.Context(), d.out, "dir", offerMark+small.ID, "dir", Options{}), CodeSpace)
-	if small.came > 15 {
-		t.Errorf("%d of 15 bytes came", small.came)
+	if small.came.bytes > 15 {
+		t.Errorf("of 15 bytes came %+v", small.came)
 	}
-	if d.inbox.unasked != 3*unit+small.came {
+	if d.inbox.unasked != o.came.weight+small.came.weight {
 		t.Errorf("%d bytes came unasked", d.inbox.unasked)
 	}
 	d.inbox.unasked = DefaultQuota
 	_, err = d.give(true, "more")
 	wantCode(t, "without a question", err, CodeSpace)
+}
+
+// Of an offer about which the user was asked come its names and no others, and so many files and directories.
+func TestADV_files_An_offer_brings_what_was_asked_about(t *testing.T) {
+	d := newDesk(t)
+	box := t.TempDir()
+	d.inbox.Set(box, AcceptAsk)
+	d.who = Visitor{Device: identity.DeviceID{1}}
+	writeAt(t, filepath.Join(d.at, "f"), []byte("f"))
+	writeAt(t, filepath.Join(d.at, "empty"), nil)
+	one := func(name string) string {
+		o, err := d.inbox.take(d.who, Offer{Name: name, Names: []string{"too"}, Files: 2, Bytes: 1})
+		if err != nil || !d.inbox.Answer(o.ID, true) {
+			t.Fatal(err)
+		}
+		return offerMark + o.ID
+	}
+	send := func(name, share, to string) error { return d.Send(t.Context(), d.out, name, share, to, Options{}) }
+	photo := one("holiday.jpg")
+	for _, name := range []string{".profile", "holiday.jpg.sh", "Holiday.jpg", ".ssh/authorized_keys"} {
+		wantCode(t, name, send("empty", photo, name), CodeRefused)
+		wantCode(t, name+" as a directory", d.mkdir(t.Context(), photo, name), CodeRefused)
+	}
+	if got := names(t, box); len(got) != 0 {
+		t.Errorf("in the inbox is %q", got)
+	}
+	for name, from := range map[string]string{"holiday.jpg": "f", "too": "empty"} {
+		if err := send(from, photo, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	trip := one("trip")
+	for i, want := range []Code{"", "", CodeSpace} {
+		if err := send("empty", trip, "trip/"+string(rune('a'+i))); err != nil || want != "" {
+			wantCode(t, "a file more than was said", err, want)
+		}
+	}
+	made := 1
+	for i := range 4 * spareDirs {
+		if d.mkdir(t.Context(), trip, "trip/d"+strconv.Itoa(i)) == nil {
+			made++
+		}
+	}
+	if made != 2+spareDirs {
+		t.Errorf("%d directories came with 2 files", made)
+	}
+}
+
+// Many things are offered together, each by its name, and a tree of empty directories as so many files.
+func TestManyThingsAreGiven(t *testing.T) {
+	d := newDesk(t)
+	box := t.TempDir()
+	d.inbox.Set(box, AcceptRoom)
+	d.who = Visitor{Device: identity.DeviceID{1}, Member: true}
+	var things []string
+	for i := range maxOfferNames + 1 {
+		name := "f" + strconv.Itoa(i)
+		writeAt(t, filepath.Join(d.at, name), []byte(name))
+		things = append(things, name)
+	}
+	for i := range 3 * spareDirs {
+		if err := os.MkdirAll(filepath.Join(d.at, "tree", strconv.Itoa(i)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.give(true, append(things, "tree")...); err != nil {
+		t.Error(err)
+	}
+	if got := names(t, box); len(got) != len(things) {
+		t.Errorf("there is %q", got)
+	}
+	if made, err := os.ReadDir(filepath.Join(box, "tree")); len(made) != 3*spareDirs {
+		t.Errorf("%d directories came, %v", len(made), err)
+	}
+}
+
+// A host that is many devices leaves most offers to others.
+func TestADV_files_One_host_offers_little(t *testing.T) {
+	b := &Inbox{}
+	b.Set(t.TempDir(), AcceptAsk)
+	host := netip.MustParseAddr("10.0.0.9")
+	for i := range 4 * maxOffers {
+		if _, err := b.take(Visitor{Device: identity.DeviceID{byte(i)}, From: host}, Offer{Name: "f", Bytes: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(b.Waiting()); n != offersFromAddr {
+		t.Errorf("%d offers of one host wait, want %d", n, offersFromAddr)
+	}
 }
 
 // While somebody looks at a large file to find a name for another, others are answered.

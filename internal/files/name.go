@@ -3,6 +3,7 @@ package files
 import (
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"path"
 	"runtime"
 	"strings"
@@ -115,6 +116,20 @@ func checkPath(p string) error {
 		}
 	}
 	return nil
+}
+
+// isPlain tells whether a path is what its elements say: one with a slash in it would be two, and a mux makes others of
+// those that are empty or dots.
+func isPlain(escaped string) bool {
+	rest, rooted := strings.CutPrefix(escaped, "/")
+	elements := strings.Split(rest, "/")
+	for i, e := range elements {
+		name, err := url.PathUnescape(e)
+		if err != nil || strings.Contains(name, "/") || name == "." || name == ".." || e == "" && i < len(elements)-1 {
+			return false
+		}
+	}
+	return rooted
 }
 
 var fold = cases.Fold()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"time"
 )
 
@@ -15,8 +16,17 @@ import (
 const offersTarget = "http://files/v1/offers"
 
 // Give brings files and directories of this host, each the only thing of its root that is meant, to a device's inbox.
-// asked is called when its user has to be asked. It waits for that until ctx ends.
+// asked is called when its user has to be asked, for each maxOfferNames of them. It waits for that until ctx ends.
 func (r *Remote) Give(ctx context.Context, things []Thing, asked func(), o Options) error {
+	for some := range slices.Chunk(things, maxOfferNames) {
+		if err := r.give(ctx, some, asked, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Remote) give(ctx context.Context, things []Thing, asked func(), o Options) error {
 	head, err := describe(ctx, things)
 	if err != nil {
 		return err
@@ -58,12 +68,20 @@ type Thing struct {
 	Name string // below it
 }
 
+// spareDirs are how many directories more than files an offer may bring, for long ways to few files.
+const spareDirs = 64
+
 // describe counts what is to be given.
 func describe(ctx context.Context, things []Thing) (head offerHead, err error) {
+	dirs := 0
 	for i, t := range things {
 		w := walker{ctx: ctx, root: t.Root, deep: true, left: maxEntries}
 		w.tell = func(e Entry) error {
-			if !e.Dir && e.Skip == "" {
+			switch {
+			case e.Skip != "":
+			case e.Dir:
+				dirs++
+			default:
 				head.Files, head.Bytes = head.Files+1, head.Bytes+e.Size
 			}
 			return nil
@@ -72,8 +90,10 @@ func describe(ctx context.Context, things []Thing) (head offerHead, err error) {
 		if top.Skip != "" {
 			return head, newError(CodeName, nil, t.Name+": "+top.Skip, "")
 		}
-		if i == 0 {
-			head.Name = path.Base(t.Name)
+		if name := path.Base(t.Name); i == 0 {
+			head.Name = name
+		} else {
+			head.Names = append(head.Names, name)
 		}
 		if err = w.tell(top); err == nil && top.Dir {
 			err = w.walk(t.Name, "", 0)
@@ -82,5 +102,6 @@ func describe(ctx context.Context, things []Thing) (head offerHead, err error) {
 			return head, err
 		}
 	}
+	head.Files = max(head.Files, dirs-spareDirs) // a tree that is mostly empty is told by its directories
 	return head, nil
 }

@@ -1,14 +1,12 @@
 package files
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -143,7 +141,7 @@ func (s *Server) admit(at *place, w wanted) (here bool, err error) {
 		}
 	}
 	dir := path.Dir(at.path)
-	if err := at.root.MkdirAll(dir, 0o777); err != nil {
+	if err := s.makeDir(at, dir); err != nil {
 		return false, err
 	}
 	return false, checkSpace(at.root, dir, path.Base(at.path), w.size-at.kept(w), minFree)
@@ -177,7 +175,7 @@ func (s *Server) put(a *answer) error {
 
 // receive writes what comes.
 func (s *Server) receive(a *answer, at *place, w wanted) (err error) {
-	settle, err := s.reserve(at, w.size)
+	settle, err := s.reserve(at, fileLoad(w.size))
 	if err != nil {
 		return err
 	}
@@ -285,7 +283,7 @@ func (s *Server) mkdir(a *answer) error {
 			return err
 		}
 	}
-	if err := at.root.MkdirAll(at.path, 0o777); err != nil {
+	if err := s.makeDir(at, at.path); err != nil {
 		return err
 	}
 	a.WriteHeader(http.StatusNoContent)
@@ -339,79 +337,6 @@ func (w *writers) begin(a *answer, key string) (done func(), err error) {
 }
 
 var errBusy = newError(CodeBusy, nil, "another brings the same file at this moment", "try again in a while")
-
-// quotas are what others put into shares at this moment, and what was there before.
-type quotas struct {
-	mu    sync.Mutex
-	using map[string]*usage // by directory
-}
-
-// usage is what a directory holds.
-type usage struct {
-	counted time.Time
-	bytes   int64
-	coming  int64
-}
-
-// countEach is how long it is believed what a directory holds; what others put there meanwhile is added.
-const countEach = 30 * time.Second
-
-// reserve takes place for a file, or refuses; settle is to be told whether it came.
-func (s *Server) reserve(at *place, size int64) (settle func(came bool), err error) {
-	if at.offer != nil {
-		return s.inbox.reserve(at.offer, size)
-	}
-	return s.quotas.take(at.Share, size)
-}
-
-// take reserves place in a share, or refuses.
-func (q *quotas) take(s Share, size int64) (settle func(bool), err error) {
-	limit := s.Quota
-	if limit == 0 {
-		limit = DefaultQuota
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.using == nil {
-		q.using = map[string]*usage{}
-	}
-	u := q.using[s.Dir]
-	if u == nil {
-		u = &usage{}
-		q.using[s.Dir] = u
-	}
-	if time.Since(u.counted) > countEach {
-		u.bytes, u.counted = sizeOf(s.Dir), time.Now()
-	}
-	if u.bytes+u.coming+size > limit {
-		return nil, newError(CodeSpace, nil,
-			fmt.Sprintf("%s is full: its owner lets it hold %d bytes", cmp.Or(s.Name, "the inbox"), limit), "")
-	}
-	u.coming += size
-	return func(bool) {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		u.coming, u.bytes = u.coming-size, u.bytes+size // counted too high after a failure, until it is counted anew
-	}, nil
-}
-
-// sizeOf is what the files below a directory hold together.
-func sizeOf(dir string) (bytes int64) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return 0
-	}
-	defer root.Close()
-	fs.WalkDir(root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if info, err := d.Info(); err == nil {
-				bytes += info.Size()
-			}
-		}
-		return nil
-	})
-	return bytes
-}
 
 // looks are the names in directories that others write to, by what they look like.
 type looks struct {

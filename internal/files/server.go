@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path"
 	"strconv"
@@ -26,8 +27,8 @@ const (
 	headerTime = 10 * time.Second // for the head of a request
 	idleTime   = time.Minute      // a kept connection without a request
 	stallTime  = 30 * time.Second // for each piece that is read or written
-	maxHeader  = 16 << 10
-	stopTime   = time.Second // for requests under way when the device stops
+	maxHeader  = 16<<10 - 4<<10   // net/http takes 4 KiB more than it is told
+	stopTime   = time.Second      // for requests under way when the device stops
 	// stillEach is how often who waits for an answer is told that there will be one: a dialler gives up after 30 s of
 	// silence, and to look at what is here of a large file takes longer.
 	stillEach = 10 * time.Second
@@ -54,6 +55,7 @@ type Server struct {
 	trees    trees
 	writers  writers
 	quotas   quotas
+	making   sync.Mutex // of directories
 	looks    looks
 }
 
@@ -104,14 +106,12 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, does := range map[string]func(*answer) error{
 		"GET /v1/shares":                    s.shares,
-		"GET /v1/list/{share}":              s.list,
 		"GET /v1/list/{share}/{path...}":    s.list,
 		"GET /v1/data/{share}/{path...}":    s.data(s.shared),
 		"GET /v1/blocks/{share}/{path...}":  s.blocks(s.shared),
 		"GET /v1/offered/{hash}":            s.data(s.held),
 		"GET /v1/offered/{hash}/blocks":     s.blocks(s.held),
 		"GET /v1/partial/{share}/{path...}": s.partial,
-		"POST /v1/bundle/{share}":           s.bundle,
 		"POST /v1/bundle/{share}/{path...}": s.bundle,
 		"PUT /v1/bundle/{share}/{path...}":  s.putBundle,
 		"PUT /v1/data/{share}/{path...}":    s.put,
@@ -121,8 +121,23 @@ func (s *Server) Handler() http.Handler {
 		"/":                                 func(*answer) error { return errNotFound },
 	} {
 		mux.HandleFunc(pattern, s.answer(does))
+		if short, is := strings.CutSuffix(pattern, "/{path...}"); is { // of the share itself: else it is a redirect
+			mux.HandleFunc(short, s.answer(does))
+		}
 	}
-	return mux
+	odd := s.answer(func(a *answer) error {
+		if a.Method == http.MethodPut {
+			return newError(CodeName, nil, "a path is refused: it is no elements with one slash between", "")
+		}
+		return errNotFound
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isPlain(r.URL.EscapedPath()) {
+			odd(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // answer is one request, and who makes it.
@@ -131,6 +146,7 @@ type answer struct {
 	*http.Request
 	visitor Visitor
 	begun   bool // part of the answer is out
+	lost    bool // no more of the body comes
 	aborted atomic.Bool
 	stop    func() // ends the request's context
 }
@@ -148,7 +164,9 @@ func (a *answer) Read(p []byte) (int, error) {
 	if a.aborted.Load() {
 		return 0, errBusy
 	}
-	return a.Body.Read(p)
+	n, err := a.Body.Read(p)
+	a.lost = a.lost || err != nil && err != io.EOF
+	return n, err
 }
 
 // meanwhile does what may take long, and has who waits hear of us (102, RFC 2518, 10.1). It is for what comes before an
@@ -185,6 +203,8 @@ func (s *Server) answer(does func(*answer) error) http.HandlerFunc {
 		a := &answer{ResponseWriter: w, Request: r.WithContext(ctx), stop: stop}
 		var err error
 		if a.visitor, err = s.visitor(r.Context(), peer); err == nil {
+			from, _ := netip.ParseAddrPort(r.RemoteAddr)
+			a.visitor.From = from.Addr().Unmap()
 			err = does(a)
 		}
 		if err != nil {
@@ -223,7 +243,7 @@ func (s *Server) refuse(a *answer, err error) {
 	if a.begun || told.Code == CodeBroken {
 		panic(http.ErrAbortHandler) // a part must not look like the whole
 	}
-	if a.Method != http.MethodGet && a.ContentLength >= 0 && a.ContentLength <= 2*unit {
+	if a.Method != http.MethodGet && !a.lost && a.ContentLength >= 0 && a.ContentLength <= 2*unit {
 		io.Copy(io.Discard, a) // else the connection ends, and with it the answer
 	}
 	a.Header().Del("ETag")

@@ -2,6 +2,7 @@ package files
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,7 @@ func (s Share) CheckDir() error {
 // Visitor is who asks, as far as shares are concerned.
 type Visitor struct {
 	Device  identity.DeviceID
+	From    netip.Addr // where it asks from; the zero one if that is not told
 	Blocked bool
 	In      func(room string) bool // whether it is a member of a joined room
 	Member  bool                   // of a private room

@@ -118,3 +118,60 @@ func TestFileChangesWhilePut(t *testing.T) {
 		t.Errorf("there is %q", got)
 	}
 }
+
+// raw sends what it is told to the server, and tells what comes back and when.
+func raw(t *testing.T, d *desk, text string) (answer string, after time.Duration) {
+	t.Helper()
+	w := newWire()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- d.server.Serve(ctx, w) }()
+	near, far := net.Pipe()
+	w.conns <- wireEnd{Conn: far}
+	begun := time.Now()
+	go io.WriteString(near, text)
+	p := make([]byte, 4096)
+	n, _ := near.Read(p)
+	after = time.Since(begun)
+	near.Close()
+	stop()
+	<-done
+	return string(p[:n]), after
+}
+
+// A body that stalls ends after the time of one piece, and a head that is too long is not taken.
+func TestADV_files_Requests_have_limits(t *testing.T) {
+	d := newDesk(t)
+	synctest.Test(t, func(t *testing.T) {
+		head := "PUT /v1/data/docs/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 35\r\nBcast-Size: 3\r\nBcast-Hash: " +
+			Hash{}.String() + "\r\n\r\n"
+		if got, after := raw(t, d, head+"short"); !strings.HasPrefix(got, "HTTP/1.1 400") || after != stallTime {
+			t.Errorf("a stalled body: %.20q after %v", got, after)
+		}
+		for size, want := range map[int]string{15 << 10: "HTTP/1.1 200", 17 << 10: "HTTP/1.1 431"} {
+			head := "GET /v1/shares HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", size) + "\r\n\r\n"
+			if got, _ := raw(t, d, head); !strings.HasPrefix(got, want) {
+				t.Errorf("a head of %d bytes: %.20q, want %s", size, got, want)
+			}
+		}
+	})
+}
+
+// A path that is not what its elements say is refused, and no redirect tells of another.
+func TestADV_files_Odd_paths_are_refused(t *testing.T) {
+	d := newDesk(t)
+	d.write("sub/x", []byte("x"))
+	synctest.Test(t, func(t *testing.T) {
+		for request, want := range map[string]string{
+			"GET /v1/data/docs/sub%2Fx": "404", "GET /v1/data/docs/sub%2fx": "404", "GET /v1/list/..": "404",
+			"GET /v1/data/docs//sub/x": "404", "GET //v1/shares": "404", "GET /v1/data/docs/./sub/x": "404",
+			"GET /v1/data/docs": "404", "GET /v1/list/docs": "200", "GET /v1/list/docs/": "200", "PUT /v1/bundle/docs": "400",
+			"PUT /v1/dir/docs/a%2Fb": "400", "PUT /v1/dir/docs/../b": "400", "PUT /v1/dir/docs": "400",
+		} {
+			got, _ := raw(t, d, request+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			if !strings.HasPrefix(got, "HTTP/1.1 "+want) || want != "200" && !strings.Contains(got, `{"error":`) {
+				t.Errorf("%s: %.200q, want %s", request, got, want)
+			}
+		}
+	})
+}

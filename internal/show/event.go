@@ -58,11 +58,19 @@ func Typing(names []string) string {
 
 // Offer tells that somebody, shown by name, wants to bring files, and how to take them.
 func Offer(name string, o control.Offer) string {
+	return fmt.Sprintf("%s wants to bring %s, %s: bcast files accept %s", name, Offered(o), Bytes(o.Bytes), Clean(o.ID))
+}
+
+// Offered is what somebody wants to bring. Of several things each is named: about others nobody is asked.
+func Offered(o control.Offer) string {
 	what := Clean(o.Name)
-	if o.Files > 1 {
-		what += fmt.Sprintf(" and %s more", Thousands(o.Files-1))
+	for _, name := range o.Names {
+		what += ", " + Clean(name)
 	}
-	return fmt.Sprintf("%s wants to bring %s, %s: bcast files accept %s", name, what, Bytes(o.Bytes), Clean(o.ID))
+	if more := o.Files - 1 - len(o.Names); more > 0 {
+		what += fmt.Sprintf(" and %s more", Thousands(more))
+	}
+	return what
 }
 
 // File tells what became of a file; empty for what is no news.

@@ -113,9 +113,7 @@ func (s *Streams) done(h *handshake) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.handshakes = slices.DeleteFunc(s.handshakes, func(o *handshake) bool { return o == h })
-		if s.from[h.from]--; s.from[h.from] == 0 {
-			delete(s.from, h.from)
-		}
+		release(s.from, h.from)
 	})
 }
 

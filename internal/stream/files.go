@@ -70,8 +70,8 @@ func connOf(st *stream, g *guard, b *batch, conn *tls.Conn, peer identity.Public
 // hand gives an accepted connection to who takes those for files.
 func (s *Streams) hand(st *stream, g *guard, b *batch, conn *tls.Conn, peer identity.PublicKey, from netip.Addr) {
 	s.leave(st)
-	if !s.admitFiles(peer) {
-		s.log.Debug("connection for files refused", "from", from, "err", ErrFull)
+	if err := s.admitFiles(peer, from); err != nil {
+		s.log.Debug("connection for files refused", "from", from, "err", err)
 		return
 	}
 	gone := make(chan struct{})
@@ -79,9 +79,9 @@ func (s *Streams) hand(st *stream, g *guard, b *batch, conn *tls.Conn, peer iden
 	c := connOf(st, g, b, conn, peer, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.files[peer]--; s.files[peer] == 0 {
-			delete(s.files, peer)
-		}
+		s.files--
+		release(s.filesOf, peer)
+		release(s.filesAt, from)
 		close(gone)
 	})
 	select {
@@ -92,19 +92,30 @@ func (s *Streams) hand(st *stream, g *guard, b *batch, conn *tls.Conn, peer iden
 	}
 }
 
-// admitFiles takes a place for a connection for files.
-func (s *Streams) admitFiles(peer identity.PublicKey) bool {
+// admitFiles takes a place for a connection for files. A key is made in no time, and any proves itself in a handshake:
+// it is served only from where its device is.
+func (s *Streams) admitFiles(peer identity.PublicKey, from netip.Addr) error {
+	if s.serves != nil && !s.serves(s.ctx, peer, from) {
+		return errNotThere
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := 0
-	for _, n := range s.files {
-		total += n
+	if s.files >= maxFiles || s.filesOf[peer] >= filesFrom || s.filesAt[from] >= filesFromAddr {
+		return ErrFull
 	}
-	if total >= maxFiles || s.files[peer] >= filesFrom {
-		return false
+	s.files++
+	s.filesOf[peer]++
+	s.filesAt[from]++
+	return nil
+}
+
+var errNotThere = errors.New("it is not the key of a device that is at this address")
+
+// release gives back a place of those that one has.
+func release[K comparable](places map[K]int, of K) {
+	if places[of]--; places[of] == 0 {
+		delete(places, of)
 	}
-	s.files[peer]++
-	return true
 }
 
 // Files is where the connections for files are accepted; each is a *Conn. It ends with its Close or CloseAll.

@@ -48,10 +48,12 @@ const (
 	// cannot keep us from going. Accepted ones count from their first byte.
 	maxAccepted = 12
 	maxDialled  = 4
-	// maxFiles connections for files are served together, filesFrom of them to one device; they count as nothing else
-	// once they have proven themselves. A client needs two: one for what it reads, one for what it checks that by.
-	maxFiles  = 64
-	filesFrom = 8
+	// maxFiles connections for files are served together, filesFrom of them to one device and filesFromAddr to one
+	// address, since a host can be as many devices as it likes; they count as nothing else once they have proven
+	// themselves. A client needs two: one for what it reads, one for what it checks that by.
+	maxFiles      = 64
+	filesFrom     = 8
+	filesFromAddr = 16
 	// idleTime without a byte in either direction ends a stream. Time that our own caller takes does not count.
 	idleTime = 30 * time.Second
 	// stallTime is how long one TLS record (16 KiB at most) may wait for a peer that does not read.
@@ -87,6 +89,9 @@ type Config struct {
 	// Allow tells whether an address is that of a device that we know; others are refused before any handshake. It is
 	// called from a goroutine of Streams. Nil allows all.
 	Allow func(netip.Addr) bool
+	// Serves tells whether a device is here and proved to be at an address: others get no connection for files. It is
+	// called after the handshake, from a goroutine of Streams, until ctx ends. Nil allows all.
+	Serves func(ctx context.Context, peer identity.PublicKey, at netip.Addr) bool
 	// Dial connects to a peer's listener; nil is TCP.
 	Dial func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 }
@@ -117,6 +122,7 @@ type Streams struct {
 	log      *slog.Logger
 	listener net.Listener
 	allow    func(netip.Addr) bool
+	serves   func(context.Context, identity.PublicKey, netip.Addr) bool
 	dial     func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
 	tls      *tls.Config
 	events   chan Event
@@ -131,7 +137,9 @@ type Streams struct {
 	over       bool // CloseAll was called: nothing may start any more
 	streams    map[uint64]*stream
 	lastID     uint64                     // of an accepted stream
-	files      map[identity.PublicKey]int // connections for files of a device
+	files      int                        // connections for files
+	filesOf    map[identity.PublicKey]int // those of a device
+	filesAt    map[netip.Addr]int         // those from an address
 	handing    chan net.Conn
 	accepted   int
 	dialled    int
@@ -151,12 +159,13 @@ func New(cfg Config) (*Streams, error) {
 		return nil, fmt.Errorf("make a certificate of the device key: %w", err)
 	}
 	s := &Streams{
-		log: cfg.Log, listener: cfg.Listener, allow: cfg.Allow, dial: cfg.Dial,
+		log: cfg.Log, listener: cfg.Listener, allow: cfg.Allow, serves: cfg.Serves, dial: cfg.Dial,
 		tls:     configure(certificate),
 		events:  make(chan Event),
 		streams: map[uint64]*stream{},
 		from:    map[netip.Addr]int{},
-		files:   map[identity.PublicKey]int{},
+		filesOf: map[identity.PublicKey]int{},
+		filesAt: map[netip.Addr]int{},
 		handing: make(chan net.Conn),
 	}
 	if s.dial == nil {

@@ -77,6 +77,7 @@ guard("03_Half_open_connections_keep_nobody_out", STREAM, "internal/stream/accep
       "len(s.handshakes) >= maxHandshakes && !s.makePlace()", "len(s.handshakes) >= maxHandshakes")
 guard("03_Half_open_connections_are_bounded", STREAM, "internal/stream/accept.go",
       "|| len(s.handshakes) >= maxHandshakes && !s.makePlace()", "")
+guard("03_A_record_goes_once_on_a_stream", ENGINE, "internal/engine/streamserve.go", "		u.From = t.To + 1\n", "")
 guard("04_A_dialled_peer_proves_its_key", STREAM, KEY,
       "err == nil && key != peer", "err == nil && key != peer && false")
 guard("04_An_accepted_peer_proves_a_key", STREAM, KEY,

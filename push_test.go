@@ -149,3 +149,16 @@ func TestPushesThatAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// A home that is named from the working directory is the same one to whom its inbox is named to.
+func TestTheHomeOfANodeIsAbsolute(t *testing.T) {
+	for _, home := range []string{"", "run/a", "/run/a"} {
+		cfg := Config{Home: home}
+		if err := cfg.fill(); err != nil {
+			t.Fatal(err)
+		}
+		if home != "" != filepath.IsAbs(cfg.Home) {
+			t.Errorf("%q is taken as %q", home, cfg.Home)
+		}
+	}
+}

@@ -54,9 +54,12 @@ guard("push_A_mark_is_the_authors", PUSH, "internal/push/receiver.go",
       "case !r.author.Verify(signed(typeMark, r.Keys, said), signature) && false:")
 off("push_A_mark_is_the_authors", PUSH, "internal/push/receiver.go", "r.marked && m.Number <= r.last.Number", case=True)
 off("push_A_need_is_its_receivers", PUSH, "internal/push/sender.go", "n.Counter <= t.counter", case=True)
-off("push_Help_is_bounded", PUSH, "internal/push/holder.go", "a.credit < 0")
+off("push_Help_is_bounded", PUSH, "internal/push/holder.go", "share.spent()")
+guard("push_Help_is_bounded_for_all_together", PUSH, "internal/push/help.go", " || s[1].credit < 0", "")
+guard("push_Help_is_bounded_for_all_together", PUSH, "internal/push/help.go", " || s[2].credit < 0", "")
+off("push_The_same_goes_twice_at_once", PUSH, "internal/push/holder.go", "given.shards >= goesTwice*h.cut.shards(w.stripe)")
 guard("push_What_is_read_for_help_is_bounded", PUSH, "internal/push/holder.go",
-      "max(out.Bytes()-before, helpLeast)", "out.Bytes()-before")
+      "max(bytes, helpLeast)", "bytes")
 off("push_A_recorded_need_moves_nothing", PUSH, "internal/push/holder.go", "a.run == n.Instance && n.Counter <= a.counter")
 guard("push_Noise_takes_no_place", PUSH, "internal/push/receiver.go",
       "	if err := openShard(r.opened[:], r.Keys, datagram); err != nil {", "	if _, err := r.open(n); err != nil {")

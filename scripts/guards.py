@@ -92,7 +92,7 @@ guard("06_A_forged_nick_is_not_shown", ENGINE, RECEIVE,
 guard("07_Odd_ids_are_harmless", ENGINE, RECEIVE,
       "	if !p.Verify(e.cfg.Verify) {\n		return wire.DropBadSignature\n	}\n", "")
 guard("08_Nothing_of_others_is_removed", FILES, "internal/files/incoming.go",
-      "	in.dir.Remove(in.part)\n", "	in.dir.RemoveAll(path.Dir(in.part))\n")
+      "	in.close()\n	in.dir.Remove(in.part)\n", "	in.close()\n	in.dir.RemoveAll(path.Dir(in.part))\n")
 guard("09_An_invite_is_never_printed", SEAL, "internal/seal/invite.go",
       'func (Invite) String() string { return "[redacted]" }', "func (i Invite) String() string { return i.Text() }")
 guard("10_Nothing_is_made_markup", PAGE, GUARD, "; trusted-types 'none'", "")

@@ -59,6 +59,7 @@ import (
 	"io/fs"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -243,6 +244,9 @@ func (cfg *Config) fill() error {
 	}
 	if cfg.RecvBuffer == 0 {
 		cfg.RecvBuffer = MaxRecvBuffer
+	}
+	if home, err := filepath.Abs(cfg.Home); err == nil && cfg.Home != "" {
+		cfg.Home = home // what is below it is named to others by its path
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

@@ -43,6 +43,9 @@ type bulk struct {
 	users    int
 	drops    map[string]uint64
 
+	helpMu sync.Mutex // taken last
+	help   *push.Help
+
 	aroundMu sync.Mutex
 	around   map[identity.DeviceID]discovery.Peer
 	aroundAt time.Time
@@ -57,7 +60,9 @@ type session interface {
 }
 
 func newBulk(n *Node) *bulk {
-	return &bulk{node: n, start: time.Now(), sessions: map[[8]byte]session{}, drops: map[string]uint64{}}
+	return &bulk{
+		node: n, start: time.Now(), sessions: map[[8]byte]session{}, drops: map[string]uint64{}, help: push.NewHelp(),
+	}
 }
 
 func (b *bulk) now() time.Duration { return time.Since(b.start) }

@@ -2,6 +2,7 @@ package bcast
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"bcast/chat"
@@ -19,11 +20,15 @@ const (
 	recentPushes = time.Hour
 )
 
+// errUnfinished is why a push is not taken part in.
+var errUnfinished = fmt.Errorf("%d pushes of one device, or %d of all, are unfinished here", expectedFrom, maxExpected)
+
 // expectation is a push of another that is taken part in, or listened for.
 type expectation struct {
 	author identity.DeviceID
 	at     time.Time
 	busy   bool // it was heard, and what becomes of the file here is not decided yet
+	told   bool // that another was refused for it
 	cancel context.CancelFunc
 }
 
@@ -35,8 +40,12 @@ func (n *Node) expect(author identity.DeviceID, post string) {
 	n.mu.Lock()
 	_, known := n.expecting[post]
 	if known || !n.placeFor(author) {
+		told := known || n.toldFull(author)
 		n.mu.Unlock()
 		cancel()
+		if !told {
+			n.cfg.Logger.Warn("a push is not taken part in", "post", post, "err", errUnfinished)
+		}
 		return
 	}
 	n.expecting[post] = e
@@ -90,6 +99,17 @@ func (n *Node) placeFor(author identity.DeviceID) bool {
 	}
 	oldest.cancel()
 	return true
+}
+
+// toldFull tells whether it was said already that pushes of a device are refused for those that are unfinished, and
+// notes that it is; n.mu is held.
+func (n *Node) toldFull(author identity.DeviceID) (told bool) {
+	for _, e := range n.expecting {
+		if e.author == author || len(n.expecting) >= maxExpected {
+			told, e.told = told || e.told, true
+		}
+	}
+	return told
 }
 
 // setBusy notes whether a push still decides what becomes of a file here.

@@ -163,7 +163,7 @@ func (g *gathering) first(d *lan.Datagram) push.Drop {
 	if err := r.Take(g.node.bulk.now(), d.Data); err != nil {
 		return push.DropOf(err)
 	}
-	g.config, g.receiver, g.holder = c, r, push.NewHolder(cut, c.Keys, g)
+	g.config, g.receiver, g.holder = c, r, push.NewHolder(cut, c.Keys, g, g.node.bulk.help)
 	g.authorAt, g.iface, g.markedAt = d.From, d.Iface, time.Now()
 	return ""
 }

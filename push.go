@@ -160,7 +160,7 @@ func (p *pushing) announce(ctx context.Context, held files.Holding, rate int) er
 	source := &cutSource{push.NewCut(held.Size), cut, cut.List(nil)}
 	p.config = push.Config{Cut: source.cut, Keys: keys, Key: n.key, Rand: rand.Reader, Chance: newChance()}
 	p.sender = push.NewSender(p.node.bulk.now(), p.config, source, rate)
-	p.holder = push.NewHolder(source.cut, keys, source)
+	p.holder = push.NewHolder(source.cut, keys, source, p.node.bulk.help)
 	if err := p.node.bulk.enter(p, keys.ID); err != nil {
 		cut.Close()
 		return pushFailure(err)
@@ -356,7 +356,9 @@ func help(
 	}
 	var batch push.Batch
 	mu.Lock()
-	drop := h.Answer(b.now(), need, broadcasts(), &batch)
+	b.helpMu.Lock()
+	drop := h.Answer(b.now(), need, d.From.Addr(), broadcasts(), &batch)
+	b.helpMu.Unlock()
 	mu.Unlock()
 	b.send(batch.Datagrams, d.From, d.Iface)
 	return drop

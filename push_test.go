@@ -2,11 +2,14 @@ package bcast
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"bcast/identity"
 	"bcast/internal/control"
 )
 
@@ -148,4 +151,34 @@ func TestPushesThatAreRefused(t *testing.T) {
 			c.Errorf("it goes on: %v", err)
 		}
 	})
+}
+
+// A home that is named from the working directory is the same one to whom its inbox is named to.
+func TestTheHomeOfANodeIsAbsolute(t *testing.T) {
+	for _, home := range []string{"", "run/a", "/run/a"} {
+		cfg := Config{Home: home}
+		if err := cfg.fill(); err != nil {
+			t.Fatal(err)
+		}
+		if home != "" != filepath.IsAbs(cfg.Home) {
+			t.Errorf("%q is taken as %q", home, cfg.Home)
+		}
+	}
+}
+
+// Who pushes more than is taken part in of one device is not heard: that is told, and told once.
+func TestManyPushesOfOneDeviceAreTold(t *testing.T) {
+	var log bytes.Buffer
+	n := &Node{cfg: Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, expecting: map[string]*expectation{}}
+	n.files.arrivals.open(t.Context())
+	author := identity.DeviceID{7}
+	for _, post := range []string{"one", "two"} {
+		n.expecting[post] = &expectation{author: author, busy: true}
+	}
+	for _, post := range []string{"two", "three", "four", "three"} {
+		n.expect(author, post)
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "post=three") {
+		t.Errorf("logged %q", got)
+	}
 }

@@ -54,9 +54,12 @@ guard("push_A_mark_is_the_authors", PUSH, "internal/push/receiver.go",
       "case !r.author.Verify(signed(typeMark, r.Keys, said), signature) && false:")
 off("push_A_mark_is_the_authors", PUSH, "internal/push/receiver.go", "r.marked && m.Number <= r.last.Number", case=True)
 off("push_A_need_is_its_receivers", PUSH, "internal/push/sender.go", "n.Counter <= t.counter", case=True)
-off("push_Help_is_bounded", PUSH, "internal/push/holder.go", "a.credit < 0")
+off("push_Help_is_bounded", PUSH, "internal/push/holder.go", "share.spent()")
+guard("push_Help_is_bounded_for_all_together", PUSH, "internal/push/help.go", " || s[1].credit < 0", "")
+guard("push_Help_is_bounded_for_all_together", PUSH, "internal/push/help.go", " || s[2].credit < 0", "")
+off("push_The_same_goes_twice_at_once", PUSH, "internal/push/holder.go", "given.shards >= goesTwice*h.cut.shards(w.stripe)")
 guard("push_What_is_read_for_help_is_bounded", PUSH, "internal/push/holder.go",
-      "max(out.Bytes()-before, helpLeast)", "out.Bytes()-before")
+      "max(bytes, helpLeast)", "bytes")
 off("push_A_recorded_need_moves_nothing", PUSH, "internal/push/holder.go", "a.run == n.Instance && n.Counter <= a.counter")
 guard("push_Noise_takes_no_place", PUSH, "internal/push/receiver.go",
       "	if err := openShard(r.opened[:], r.Keys, datagram); err != nil {", "	if _, err := r.open(n); err != nil {")
@@ -79,6 +82,7 @@ guard("03_Half_open_connections_keep_nobody_out", STREAM, "internal/stream/accep
       "len(s.handshakes) >= maxHandshakes && !s.makePlace()", "len(s.handshakes) >= maxHandshakes")
 guard("03_Half_open_connections_are_bounded", STREAM, "internal/stream/accept.go",
       "|| len(s.handshakes) >= maxHandshakes && !s.makePlace()", "")
+guard("03_A_record_goes_once_on_a_stream", ENGINE, "internal/engine/streamserve.go", "		u.From = t.To + 1\n", "")
 guard("04_A_dialled_peer_proves_its_key", STREAM, KEY,
       "err == nil && key != peer", "err == nil && key != peer && false")
 guard("04_An_accepted_peer_proves_a_key", STREAM, KEY,
@@ -90,7 +94,7 @@ guard("06_A_forged_nick_is_not_shown", ENGINE, RECEIVE,
 guard("07_Odd_ids_are_harmless", ENGINE, RECEIVE,
       "	if !p.Verify(e.cfg.Verify) {\n		return wire.DropBadSignature\n	}\n", "")
 guard("08_Nothing_of_others_is_removed", FILES, "internal/files/incoming.go",
-      "	in.dir.Remove(in.part)\n", "	in.dir.RemoveAll(path.Dir(in.part))\n")
+      "	in.close()\n	in.dir.Remove(in.part)\n", "	in.close()\n	in.dir.RemoveAll(path.Dir(in.part))\n")
 guard("09_An_invite_is_never_printed", SEAL, "internal/seal/invite.go",
       'func (Invite) String() string { return "[redacted]" }', "func (i Invite) String() string { return i.Text() }")
 guard("10_Nothing_is_made_markup", PAGE, GUARD, "; trusted-types 'none'", "")

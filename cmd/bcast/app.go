@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -223,11 +224,14 @@ func example(text string, commands ...string) string {
 	return text + "\n\nEXAMPLE:\n   " + strings.Join(commands, "\n   ")
 }
 
-func (a *app) home(c *cli.Context) (string, error) {
-	if dir := c.String("home"); dir != "" {
-		return dir, nil
+// home is the chosen one, as an absolute path: what is below it is named to others, and they may be elsewhere.
+func (a *app) home(c *cli.Context) (dir string, err error) {
+	if dir = c.String("home"); dir == "" {
+		dir, err = home.Default(a.getenv)
 	}
-	dir, err := home.Default(a.getenv)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
 	if err != nil {
 		return "", control.NewError(control.CodeHome, err, err.Error(), "choose one: --home DIR")
 	}

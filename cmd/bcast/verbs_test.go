@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -172,6 +173,17 @@ func TestVerbsOfADaemon(t *testing.T) {
 func (n *fakeNode) tag() string {
 	status, _ := n.Status(context.Background())
 	return status.Tag
+}
+
+// A home may be named as it is seen from here: the node is told where that is.
+func TestTheHomeIsAbsolute(t *testing.T) {
+	d := newBench(t, alice(t))
+	t.Chdir(filepath.Dir(d.home))
+	d.env["BCAST_HOME"] = filepath.Base(d.home)
+	stop := daemonOf(d, "")
+	if code := stop(); code != 0 || d.asked.Home != d.home {
+		t.Errorf("the daemon ended with %d and was given the home %q, want %q", code, d.asked.Home, d.home)
+	}
 }
 
 func TestDaemonRefusesWrongSettings(t *testing.T) {

@@ -110,6 +110,8 @@ type stream struct {
 
 	asked []wire.SeqRange // what may still come of a take
 
+	untaken map[record.ShortFeed]wire.SeqRange // what was offered, of each chain behind what was taken
+
 	spans    []record.Span  // what is still to be read of a take
 	fetching []record.Span  // what the store is asked for now
 	loaded   []record.Entry // read, and not yet written
@@ -285,7 +287,7 @@ func (e *Engine) message(now Now, st *stream, m wire.Message) error {
 	case wire.StreamClaims:
 		e.offer(now, st, m)
 	case wire.Take:
-		st.spans, st.loaded = st.scope.chat.Spans(m), nil
+		st.spans, st.loaded = st.scope.chat.Spans(st.untake(m)), nil
 		st.step, st.quietAt = serving, now.Mono+streamQuiet
 		e.serve(now, st)
 	}

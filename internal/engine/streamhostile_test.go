@@ -278,6 +278,32 @@ func TestServedPeerMayNotStayForEver(t *testing.T) {
 	s.wantClosed("asks for a little, for ever")
 }
 
+// What was taken on a stream is not given on it again, nor what was not offered: a member that asks for the same as
+// often as it can gets each record once.
+func TestADV_03_A_record_goes_once_on_a_stream(t *testing.T) {
+	c, a, b, all := served(t, past(t, 0, 100))
+	s, offer := c.serving(all, a, b)
+	feed := s.feedOf(offer)
+	for _, take := range []struct {
+		from, to uint64
+		want     int
+	}{{1, 60, 60}, {1, 60, 0}, {1, 60, 0}, {41, 80, 20}, {1, 1 << 50, 20}, {1, 1 << 50, 0}} {
+		s.said = nil
+		s.say(wire.Take{Ranges: []wire.SeqRange{{Feed: feed, From: take.from, To: take.to}}})
+		s.drained()
+		if n := len(s.said) - 1; n != take.want || s.said[n] != (wire.End{}) {
+			t.Errorf("%d to %d: %d records, want %d and the end", take.from, take.to, n, take.want)
+		}
+	}
+	s = c.knock(all, a, b)
+	s.say(s.right(), wire.StreamClaims{})
+	s.said = nil
+	s.say(wire.Take{Ranges: []wire.SeqRange{{Feed: feed, From: 1, To: 60}}})
+	if len(s.said) != 1 || s.said[0] != (wire.End{}) {
+		t.Errorf("what was not offered is given: %v", len(s.said))
+	}
+}
+
 // Nothing that a member says while it is served is taken, nor anything out of its turn.
 func TestServedPeerOutOfTurn(t *testing.T) {
 	c, a, b, all := served(t, past(t, 0, 500))

@@ -22,7 +22,27 @@ func (e *Engine) offer(now Now, st *stream, claims wire.StreamClaims) {
 		return
 	}
 	st.step, st.quietAt = offering, now.Mono+serveQuiet
-	e.write(st, st.scope.chat.Offer(claims))
+	offer := st.scope.chat.Offer(claims)
+	st.untaken = make(map[record.ShortFeed]wire.SeqRange, len(offer.Claims))
+	for _, c := range offer.Claims {
+		st.untaken[c.Feed] = wire.SeqRange{Feed: c.Feed, From: c.Low, To: c.High}
+	}
+	e.write(st, offer)
+}
+
+// untake leaves of a take what was offered on this stream and lies behind what was taken before: each record is read
+// and sent once, however often it is asked for.
+func (st *stream) untake(take wire.Take) (left wire.Take) {
+	for _, t := range take.Ranges {
+		u := st.untaken[t.Feed] // its To is 0 if the chain was not offered
+		if t.From, t.To = max(t.From, u.From), min(t.To, u.To); t.From > t.To {
+			continue
+		}
+		u.From = t.To + 1
+		st.untaken[t.Feed] = u
+		left.Ranges = append(left.Ranges, t)
+	}
+	return left
 }
 
 // serve writes on of what was taken: what is loaded first, then it loads, and at last it says that this was all. It is

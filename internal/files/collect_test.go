@@ -68,6 +68,29 @@ func TestCollect(t *testing.T) {
 }
 
 // Who breaks off is followed by the next, which is asked for what is missing and nothing else.
+// Of what never came nothing stays, and of what came in part that part.
+func TestNothingStaysOfWhatNeverCame(t *testing.T) {
+	d := newDesk(t)
+	f := File{Hash: Hash{1}, Size: 3 * unit, Name: "a.bin"}
+	if _, err := d.collect(f, Options{}); err == nil {
+		t.Error("it came from nobody")
+	}
+	for _, came := range []int{0, unit} {
+		g, _, err := NewGather(f, d.out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Aside(0, make([]byte, came)); err != nil {
+			t.Fatal(err)
+		}
+		g.Close()
+		left, err := os.ReadDir(d.at)
+		if err != nil || len(left) != min(came, 1) {
+			t.Errorf("%d bytes came: %d files are there, %v", came, len(left), err)
+		}
+	}
+}
+
 func TestCollectGoesOnWithAnother(t *testing.T) {
 	first, second := newDesk(t), newDesk(t)
 	content := dice(9*unit + 5)

@@ -235,11 +235,15 @@ func (in *incoming) last() {
 	}
 }
 
-// close lets go of a file that is not whole yet. What is right of it stays for the next try.
+// close lets go of a file that is not whole yet. What is right of it stays for the next try, if there is anything.
 func (in *incoming) close() {
-	if in.f != nil {
-		in.f.Close()
-		in.f = nil
+	if in.f == nil {
+		return
+	}
+	info, err := in.f.Stat()
+	in.f.Close()
+	if in.f = nil; err == nil && info.Size() == 0 && in.size > 0 {
+		in.dir.Remove(in.part)
 	}
 }
 

@@ -73,9 +73,15 @@ func Default(getenv func(string) string) (string, error) {
 	return "", errors.New("neither BCAST_HOME, XDG_STATE_HOME nor HOME is set")
 }
 
-// SocketPath is the control socket of the home dir. It fails when the path is too long for a Unix socket.
+// SocketPath is the control socket of the home dir, as seen from the working directory if it is too long otherwise. It
+// fails when that is too long for a Unix socket, too.
 func SocketPath(dir string) (string, error) {
 	path := filepath.Join(dir, socketFile)
+	if here, err := os.Getwd(); err == nil && len(path) > maxSocketPath {
+		if seen, err := filepath.Rel(here, path); err == nil && len(seen) < len(path) {
+			path = seen
+		}
+	}
 	if len(path) > maxSocketPath {
 		return "", fmt.Errorf("socket path %s: %d bytes, at most %d: choose a shorter home", path, len(path), maxSocketPath)
 	}

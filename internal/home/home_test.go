@@ -130,6 +130,15 @@ func TestSocketPathMustFit(t *testing.T) {
 	if path, err := SocketPath("home"); err != nil || filepath.Base(path) != "control.sock" {
 		t.Errorf("%q, %v", path, err)
 	}
+	deep := filepath.Join(t.TempDir(), strings.Repeat("d", 90))
+	if err := os.Mkdir(deep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(deep)
+	want := filepath.Join("home", "control.sock")
+	if path, err := SocketPath(filepath.Join(deep, "home")); err != nil || path != want {
+		t.Errorf("from the working directory: %q, %v", path, err)
+	}
 }
 
 // A home of before rooms.json names its rooms in state.json.

@@ -1,24 +1,20 @@
 package push
 
 import (
+	"maps"
 	"math"
+	"net/netip"
 	"time"
 
 	"bcast/identity"
 	"bcast/internal/seal"
 )
 
+// Within holdOff a device is sent no more of a stripe than goesTwice of its size: who loses half of what comes needs no
+// more, and waits longer when nothing came.
 const (
-	// helpRate is what one device is sent by unicast, in bytes a second, and helpBurst at once: one need of a kilobyte
-	// asks for megabytes.
-	helpRate  = 64 << 20
-	helpBurst = 4 << 20
-	// calmRate is it while the file is still broadcast: who needs help is not to take from all others what they share.
-	calmRate = 4 << 20
-	// helpLeast is what a stripe counts for at least: to send one shard of it, all of it is read.
-	helpLeast = 16 << 10
-	// maxHelped is how many devices are kept count of.
-	maxHelped = 256
+	holdOff   = 20 * time.Millisecond
+	goesTwice = 2
 )
 
 // Holder answers who asks for what it lacks, with what the source has. It is not safe on many goroutines.
@@ -26,56 +22,70 @@ type Holder struct {
 	cut    Cut
 	keys   *seal.Push
 	source Source
-	helped map[identity.DeviceID]*allowance
+	help   *Help
+	askers map[identity.DeviceID]*asker
 	stripe []byte
 }
 
-type allowance struct {
-	credit  float64
+// asker is what a Holder knows of who asked it.
+type asker struct {
 	at      time.Duration
 	run     identity.Instance
 	counter uint64
+	given   map[int]given // of stripes, within holdOff
+}
+
+type given struct {
+	since  time.Duration
+	shards int
 }
 
 // NewHolder makes a Holder. A source that does not have a stripe says so by an error, and is asked no more for it then.
-func NewHolder(cut Cut, keys *seal.Push, source Source) *Holder {
-	return &Holder{cut: cut, keys: keys, source: source, helped: map[identity.DeviceID]*allowance{}}
+func NewHolder(cut Cut, keys *seal.Push, source Source, help *Help) *Holder {
+	return &Holder{cut: cut, keys: keys, source: source, help: help, askers: map[identity.DeviceID]*asker{}}
 }
 
-// Answer appends what a need asks for, as far as its device may be sent so much now: less while the file is still
-// broadcast. A recording of one is not answered.
-func (h *Holder) Answer(now time.Duration, n *Need, broadcasts bool, out *Batch) Drop {
-	rate := float64(helpRate)
-	if broadcasts {
-		rate = calmRate
-	}
-	a := h.allow(now, n.Key.ID(), rate)
+// Answer appends what a need asks for, as far as so much may be sent now to its device and to the address that it came
+// from: less while the file is still broadcast. A recording of one is not answered.
+func (h *Holder) Answer(now time.Duration, n *Need, from netip.Addr, broadcasts bool, out *Batch) Drop {
+	a := h.asker(now, n.Key.ID())
 	if a.run == n.Instance && n.Counter <= a.counter {
 		return DropReplayed
 	}
 	a.run, a.counter = n.Instance, n.Counter
+	share := h.help.of(now, n.Key.ID(), from, broadcasts)
 	if h.stripe == nil {
 		h.stripe = make([]byte, paddedSize)
 	}
 	for _, w := range n.Wanted {
-		if a.credit < 0 {
+		if share.spent() {
 			break
 		}
 		if w.stripe >= h.cut.Stripes() || w.have.lacks(h.cut.shards(w.stripe)) == 0 {
+			continue
+		}
+		given, again := a.given[w.stripe]
+		if !again {
+			given.since = now
+		}
+		if given.shards >= goesTwice*h.cut.shards(w.stripe) {
 			continue
 		}
 		if readStripe(h.source, h.cut, w.stripe, h.stripe) != nil {
 			continue
 		}
 		before := out.Bytes()
-		h.help(w, n.Loss, out)
-		a.credit -= float64(max(out.Bytes()-before, helpLeast))
+		h.send(w, n.Loss, out)
+		bytes := out.Bytes() - before
+		share.spend(max(bytes, helpLeast))
+		given.shards += bytes / DatagramSize
+		a.given[w.stripe] = given
 	}
 	return ""
 }
 
-// help sends so many shards of a stripe that what arrives should do.
-func (h *Holder) help(w want, loss uint16, out *Batch) {
+// send sends so many shards of a stripe that what arrives should do.
+func (h *Holder) send(w want, loss uint16, out *Batch) {
 	k := h.cut.shards(w.stripe)
 	left := w.have.lacks(k)
 	if p := min(float64(loss)/65535, 0.9); left > 0 && p > 0 {
@@ -96,27 +106,27 @@ func (h *Holder) help(w want, loss uint16, out *Batch) {
 	}
 }
 
-func (h *Holder) allow(now time.Duration, id identity.DeviceID, rate float64) *allowance {
-	a := h.helped[id]
+// asker is what is known of a device. If there are too many, who asked longest ago is forgotten.
+func (h *Holder) asker(now time.Duration, id identity.DeviceID) *asker {
+	a := h.askers[id]
 	if a == nil {
-		if len(h.helped) >= maxHelped {
+		if len(h.askers) >= maxHelped {
 			h.forget()
 		}
-		a = &allowance{credit: helpBurst, at: now}
-		h.helped[id] = a
+		a = &asker{given: map[int]given{}}
+		h.askers[id] = a
 	}
-	a.credit = min(helpBurst, a.credit+rate*(now-a.at).Seconds())
 	a.at = now
+	maps.DeleteFunc(a.given, func(_ int, g given) bool { return now-g.since >= holdOff })
 	return a
 }
 
-// forget forgets who asked longest ago.
 func (h *Holder) forget() {
 	var oldest identity.DeviceID
-	for id, a := range h.helped {
-		if was := h.helped[oldest]; was == nil || a.at < was.at {
+	for id, a := range h.askers {
+		if was := h.askers[oldest]; was == nil || a.at < was.at {
 			oldest = id
 		}
 	}
-	delete(h.helped, oldest)
+	delete(h.askers, oldest)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	mathrand "math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -105,7 +106,7 @@ func TestADV_push_Help_is_bounded(t *testing.T) {
 	for i := range 250 { // a quarter of a second of asking
 		var out Batch
 		need.Counter++
-		n.holder.Answer(time.Duration(i)*time.Millisecond, &need, false, &out)
+		n.holder.Answer(time.Duration(i)*time.Millisecond, &need, testAddr(1), false, &out)
 		sent += out.Bytes()
 	}
 	if most := helpBurst + helpRate/4 + 2*StripeSize; sent > most || sent < helpRate/8 {
@@ -113,37 +114,81 @@ func TestADV_push_Help_is_bounded(t *testing.T) {
 	}
 }
 
-// counted is a source that counts what is read of it.
-type counted struct {
-	Source
-	stripes int
+// helped is what a Holder of a large file gives, while it is asked each millisecond for a second: what is asked, and by
+// whom from where, ask says. The source is of zeros, and counts what is read.
+func helped(t *testing.T, ask func(i int) (need Need, from netip.Addr)) (sent int, read *counted) {
+	n := newNetOf(t, blank(3*StripeSize), 0, 0)
+	read = &counted{}
+	holder := NewHolder(NewCut(1000*StripeSize), n.keys, read, NewHelp())
+	for i := range 1000 {
+		var out Batch
+		need, from := ask(i)
+		need.Counter, need.Ask = uint64(i+1), true
+		holder.Answer(time.Duration(i)*time.Millisecond, &need, from, false, &out)
+		sent += out.Bytes()
+	}
+	return sent, read
 }
 
-func (c *counted) Stripe(n int, p []byte) error {
+// counted is a source of zeros that counts what is read of it.
+type counted struct{ stripes int }
+
+func (c *counted) Stripe(int, []byte) error {
 	c.stripes++
-	return c.Source.Stripe(n, p)
+	return nil
+}
+
+// wholeStripes are so many wants of all of a stripe, from one on.
+func wholeStripes(from, count int) (all []want) {
+	for i := range count {
+		all = append(all, want{stripe: from + i})
+	}
+	return all
+}
+
+// Identities cost nothing in a public room: those of one host get together what one of them would, and those of many
+// hosts no more than is given to all.
+func TestADV_push_Help_is_bounded_for_all_together(t *testing.T) {
+	keys := make([]identity.PublicKey, 40)
+	for i := range keys {
+		keys[i] = testKey(t, i).Public()
+	}
+	for _, test := range []struct{ hosts, most int }{{1, helpRate + helpBurst}, {len(keys), helpAll + allBurst}} {
+		sent, _ := helped(t, func(i int) (Need, netip.Addr) {
+			return Need{Key: keys[i%len(keys)], Loss: math.MaxUint16, Wanted: wholeStripes(i*8%960, 32)},
+				testAddr(i % len(keys) % test.hosts)
+		})
+		if sent > test.most+2*StripeSize || sent < test.most*3/4 {
+			t.Errorf("%d hosts: %d bytes sent within a second, at most %d", test.hosts, sent, test.most)
+		}
+	}
+}
+
+// The same is asked for again and again, and twice in a need: it goes twice, for what gets lost, and not all the time.
+func TestADV_push_The_same_goes_twice_at_once(t *testing.T) {
+	key := testKey(t, 1).Public()
+	sent, _ := helped(t, func(int) (Need, netip.Addr) {
+		return Need{Key: key, Wanted: slices.Concat(wholeStripes(9, 1), wholeStripes(9, 1))}, testAddr(1)
+	})
+	if most := int(time.Second/holdOff) * 2 * dataShards * DatagramSize; sent > most || sent < most*9/10 {
+		t.Errorf("%d bytes sent within a second, at most %d", sent, most)
+	}
 }
 
 // Who lacks one shard of each stripe is sent little, and has much be read: a need of a kilobyte 8 MiB.
 func TestADV_push_What_is_read_for_help_is_bounded(t *testing.T) {
-	n := newNetOf(t, blank(40*StripeSize), 0, 0)
-	source := &counted{Source: n.file}
-	holder := NewHolder(n.file.cut, n.keys, source)
-	need := Need{Key: testKey(t, 1).Public(), Ask: true}
-	for i := range maxWanted {
-		w := want{stripe: i + 1}
-		for shard := 1; shard < dataShards; shard++ {
-			w.have.add(shard)
+	key := testKey(t, 1).Public()
+	_, read := helped(t, func(i int) (Need, netip.Addr) {
+		need := Need{Key: key, Wanted: wholeStripes(i*31%960, 32)}
+		for k := range need.Wanted {
+			for shard := 1; shard < dataShards; shard++ {
+				need.Wanted[k].have.add(shard)
+			}
 		}
-		need.Wanted = append(need.Wanted, w)
-	}
-	for i := range 250 { // a quarter of a second of asking
-		var out Batch
-		need.Counter++
-		holder.Answer(time.Duration(i)*time.Millisecond, &need, false, &out)
-	}
-	if most := (helpBurst+helpRate/4)/helpLeast + 2; source.stripes > most || source.stripes < most/2 {
-		t.Errorf("%d stripes read within a quarter of a second, at most %d", source.stripes, most)
+		return need, testAddr(1)
+	})
+	if most := (helpBurst+helpRate)/helpLeast + 2; read.stripes > most || read.stripes < most/2 {
+		t.Errorf("%d stripes read within a second, at most %d", read.stripes, most)
 	}
 }
 
@@ -244,11 +289,11 @@ func TestADV_push_A_recorded_need_moves_nothing(t *testing.T) {
 	n := newNet(t, 3*StripeSize, 0, 0)
 	need := Need{Key: testKey(t, 1).Public(), Instance: n.instance(), Counter: 9, Ask: true, Wanted: []want{{stripe: 1}}}
 	var out Batch
-	if drop := n.holder.Answer(time.Second, &need, false, &out); drop != "" || out.Bytes() == 0 {
+	if drop := n.holder.Answer(time.Second, &need, testAddr(1), false, &out); drop != "" || out.Bytes() == 0 {
 		t.Fatalf("%q, %d bytes", drop, out.Bytes())
 	}
 	out.Reset()
-	if drop := n.holder.Answer(time.Minute, &need, false, &out); drop != DropReplayed || out.Bytes() > 0 {
+	if drop := n.holder.Answer(time.Minute, &need, testAddr(1), false, &out); drop != DropReplayed || out.Bytes() > 0 {
 		t.Errorf("again: %q, %d bytes", drop, out.Bytes())
 	}
 }

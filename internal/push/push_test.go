@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	mathrand "math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -86,6 +87,7 @@ type place struct {
 	done   time.Duration
 	wakeAt time.Duration
 	key    *identity.Key
+	addr   netip.Addr
 }
 
 // Stripe has a receiver help others with what it has.
@@ -129,6 +131,8 @@ func testKey(t testing.TB, n int) *identity.Key {
 	return key
 }
 
+func testAddr(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) }
+
 func testRing(t testing.TB) *seal.Ring {
 	t.Helper()
 	ring, err := seal.NewRing(seal.Secret{1}, nil)
@@ -146,7 +150,7 @@ func newNetOf(t *testing.T, f *file, receivers int, rate int) *net {
 	n := &net{t: t, file: f, keys: testRing(t).Push([seal.PostIDSize]byte{7})[0], key: testKey(t, 0), random: mathrand.New(mathrand.NewPCG(1, 2))}
 	n.sender = NewSender(0, n.config(n.key), n.file, rate)
 	n.sender.Begin()
-	n.holder = NewHolder(n.file.cut, n.keys, n.file)
+	n.holder = NewHolder(n.file.cut, n.keys, n.file, NewHelp())
 	for i := range receivers {
 		n.add(testKey(t, i+1), 0)
 	}
@@ -158,9 +162,9 @@ func (n *net) config(key *identity.Key) Config {
 }
 
 func (n *net) add(key *identity.Key, from time.Duration) *place {
-	p := &place{copied: &copied{of: n.file, bytes: make([]byte, len(n.file.bytes))}, from: from, key: key}
+	p := &place{copied: &copied{of: n.file, bytes: make([]byte, len(n.file.bytes))}, from: from, key: key, addr: testAddr(len(n.places))}
 	p.Receiver = NewReceiver(n.config(key), n.key.Public(), n.instance(), p.copied)
-	p.holder = NewHolder(n.file.cut, n.keys, p)
+	p.holder = NewHolder(n.file.cut, n.keys, p, NewHelp())
 	n.places = append(n.places, p)
 	return p
 }
@@ -242,7 +246,7 @@ func (n *net) answer(from *place, m Message) {
 		return // it is killed
 	}
 	var out Batch
-	holder.Answer(n.now, &need, n.sender.Broadcasts(), &out)
+	holder.Answer(n.now, &need, from.addr, n.sender.Broadcasts(), &out)
 	n.unicast += out.Bytes()
 	for _, d := range out.Datagrams {
 		if n.random.Float64() < from.loss {

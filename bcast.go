@@ -419,10 +419,7 @@ func (n *Node) onEvent(now engine.Now, e *engine.Engine, ev engine.Event) {
 		n.crowd.follow(*ev.Peer)
 		n.keepPeerNick(*ev.Peer)
 		if ev.Peer.Proven {
-			n.near.add(ev.Peer.Addr.Addr())
-			for _, other := range ev.Peer.Beside {
-				n.near.add(other)
-			}
+			n.near.add(append(slices.Clone(ev.Peer.Beside), ev.Peer.Addr.Addr())...)
 		}
 	}
 	if n.hides(ev) {

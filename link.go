@@ -203,13 +203,15 @@ type acquaintances struct {
 	addrs map[netip.Addr]struct{}
 }
 
-func (a *acquaintances) add(addr netip.Addr) {
+func (a *acquaintances) add(addrs ...netip.Addr) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.addrs == nil || len(a.addrs) >= maxAcquaintances {
 		a.addrs = map[netip.Addr]struct{}{}
 	}
-	a.addrs[addr.Unmap()] = struct{}{}
+	for _, addr := range addrs {
+		a.addrs[addr.Unmap()] = struct{}{}
+	}
 }
 
 func (a *acquaintances) has(addr netip.Addr) bool {

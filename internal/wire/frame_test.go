@@ -121,7 +121,7 @@ func TestBytesOfLaterVersionsAreIgnored(t *testing.T) {
 // CVE-2021-21404 (Syncthing's relay): a count or length that the bytes left cannot hold is refused.
 func TestADV_11_Lengths_beyond_the_datagram(t *testing.T) {
 	frame := func(body ...byte) []byte {
-		return append(append(make([]byte, SenderSize), body...), make([]byte, 64)...)
+		return append(append(bytes.Repeat([]byte{1}, SenderSize), body...), make([]byte, 64)...)
 	}
 	list := func(front, count, size int) []byte {
 		b := append(make([]byte, front), byte(count))

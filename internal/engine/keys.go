@@ -136,9 +136,13 @@ func (e *Engine) rekeyPosts(now Now, r *room, without []identity.DeviceID) ([]re
 	if _, err := io.ReadFull(e.cfg.Random, secret[:]); err != nil {
 		return nil, fmt.Errorf("draw a room secret: %w", err)
 	}
-	members := slices.DeleteFunc(s.chat.Keys(), func(k identity.PublicKey) bool {
-		return slices.Contains(without, k.ID())
-	})
+	members := s.chat.Keys()
+	for _, p := range e.discovery.Peers() { // one here may be a member by what it said alone
+		if s.chat.IsMember(p.ID) {
+			members = append(members, p.Key)
+		}
+	}
+	members = slices.DeleteFunc(members, func(k identity.PublicKey) bool { return slices.Contains(without, k.ID()) })
 	bodies, _, err := seal.SealRekey(e.cfg.Random, r.ring.RoomID(), r.ring.Epoch()+1, e.cfg.Key.Public(), secret, members)
 	if err != nil {
 		return nil, err
@@ -348,7 +352,8 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 		return ""
 	}
 	id := op.signed.Sender.Key.ID()
-	if !s.chat.IsMember(id) {
+	is := s.chat.IsMember(id)
+	if !is && r.keysFor(s, id) == nil { // who was given the keys may have them, whatever else is kept of it
 		return wire.DropStranger
 	}
 	r.apart.strayed(now, id, e.seekJitter())
@@ -358,6 +363,9 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 		}
 		r.toldAt[id] = now.Mono
 		e.tellKeys(p, r, s, op.keys)
+	}
+	if !is {
+		return wire.DropStranger
 	}
 	return ""
 }

@@ -698,6 +698,39 @@ func TestMemberThatARekeyDidNotKnowOf(t *testing.T) {
 	}
 }
 
+// A member of which no record is kept, known by what it says alone, is named by a rekey, and told the keys by who knows no
+// more of it than that.
+func TestMemberWithoutRecordsIsNamed(t *testing.T) {
+	g := newSegment(t)
+	a, b := g.station(0), g.station(0)
+	enter(a, b)
+	forget := func() {
+		scope := uint64(a.Scopes(crew)[0])
+		a.kept[scope] = slices.DeleteFunc(a.kept[scope], func(e record.Entry) bool {
+			return e.Header.Feed.Author == b.key.Public()
+		})
+		a.restart(engine.Keys{Secret: crewSecret})
+	}
+	forget()
+	for n := 0; !a.hasMember(b) && n < 10_000; n++ {
+		g.wait(100 * time.Microsecond)
+	}
+	if n := len(a.kept[4711]); n > 2 {
+		t.Fatalf("%d records are there already", n)
+	}
+	b.off = true
+	if err := a.rekey(); err != nil {
+		t.Fatal(err)
+	}
+	g.wait(20 * time.Minute)
+	forget()
+	b.off = false
+	g.wait(3 * time.Minute)
+	if b.epoch() != 1 {
+		t.Errorf("epoch %d", b.epoch())
+	}
+}
+
 // Whatever members rekey without having heard of each other, and whoever is away or starts anew: who was never shut out
 // ends up with the same keys, and who was reads nothing said then.
 func TestRekeysInAnyOrder(t *testing.T) {

@@ -734,7 +734,7 @@ func TestMemberWithoutRecordsIsNamed(t *testing.T) {
 // Whatever members rekey without having heard of each other, and whoever is away or starts anew: who was never shut out
 // ends up with the same keys, and who was reads nothing said then.
 func TestRekeysInAnyOrder(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(3) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		g := segmentWith(t, int(seed))
 		var all []*station

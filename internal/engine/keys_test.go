@@ -503,7 +503,7 @@ func TestADV_rekey_A_join_from_the_future_keeps_nobody_in(t *testing.T) {
 
 // Of two rekeys at once the one that shuts somebody out decides, whatever the commitments.
 func TestADV_rekey_Of_two_at_once_the_stricter_decides(t *testing.T) {
-	for n := range 8 {
+	for n := range 5 {
 		g := segmentWith(t, n)
 		a, b, c, d := g.station(0), g.station(0), g.station(0), g.station(0)
 		enter(a, b, c, d)
@@ -524,7 +524,7 @@ func TestADV_rekey_Of_two_at_once_the_stricter_decides(t *testing.T) {
 
 // Who is about to be shut out, and rekeys before that is known everywhere, wins nothing by it.
 func TestADV_rekey_Who_is_being_shut_out_wins_nothing(t *testing.T) {
-	for n := range 8 {
+	for n := range 5 {
 		g := segmentWith(t, n)
 		a, b, c := g.station(0), g.station(0), g.station(0)
 		enter(a, b, c)
@@ -644,7 +644,7 @@ func TestKeysComeBeforeWhatWasMissed(t *testing.T) {
 func TestRekeyOfManyGoesInPieces(t *testing.T) {
 	g := newSegment(t)
 	var all []*station
-	for range 16 {
+	for range 14 {
 		all = append(all, g.station(0))
 	}
 	enter(all...)

@@ -136,6 +136,10 @@ func TestExamine(t *testing.T) {
 			"ip addr add ADDRESS/24 brd + dev eth0"},
 		{"two subnets, limited", overhear("10.79.0.9", "255.255.255.255"), "two_subnets", Problem, "10.79.0.9 broadcasts on eth0",
 			"ip addr add ADDRESS/MASK brd + dev eth0"},
+		{"two families", func(f *Facts) {
+			eth0(f).Addrs = nil
+			overhear("10.79.0.9", "10.79.0.255")(f)
+		}, "own_heard", OK, "well", ""},
 		{"off link", func(f *Facts) { f.Status.Drops = map[string]uint64{"off_link": 3} }, "off_link", Warning, "3 datagrams",
 			"bcast ifaces"},
 		{"one way", overhear("10.77.0.9", "10.77.0.255"), "unmet", Warning, "broadcasts of 10.77.0.9 reach eth0", "bcast doctor"},

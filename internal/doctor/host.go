@@ -165,7 +165,8 @@ func checkSubnets(f *Facts) []Finding {
 	var told []netip.Addr
 	for _, frame := range f.Host.Overheard {
 		i := f.iface(frame.Iface)
-		if i.Link == "loopback" || holds(i, frame.From) || slices.Contains(told, frame.From) || !i.Used {
+		if i.Link == "loopback" || holds(i, frame.From) || slices.Contains(told, frame.From) || !i.Used ||
+			len(i.Addrs) == 0 { // a host of IPv6 alone has no subnet that another one could differ from
 			continue
 		}
 		told = append(told, frame.From)

@@ -419,7 +419,7 @@ func (n *Node) onEvent(now engine.Now, e *engine.Engine, ev engine.Event) {
 		n.crowd.follow(*ev.Peer)
 		n.keepPeerNick(*ev.Peer)
 		if ev.Peer.Proven {
-			n.near.add(append(slices.Clone(ev.Peer.Beside), ev.Peer.Addr.Addr())...)
+			n.near.add(e.Places(ev.Peer.ID)...)
 		}
 	}
 	if n.hides(ev) {

@@ -165,7 +165,7 @@ func (n *Node) isAt(ctx context.Context, key identity.PublicKey, at netip.Addr) 
 	is := false
 	err := n.view(ctx, func(_ engine.Now, e *engine.Engine, _ node.Counters) {
 		p, known := e.Peer(key.ID())
-		is = known && p.Key == key && p.At(at)
+		is = known && p.Key == key && p.Present() && slices.Contains(e.Places(p.ID), at.Unmap())
 	})
 	return err == nil && is
 }

@@ -257,6 +257,6 @@ func (r *Room) replyTo(rec *record.Record, to identity.DeviceID, limit int, all 
 	if all {
 		r.carry(rec, to, Repair, limit)
 	} else {
-		r.carryPart(rec, to, Repair, limit, from, end)
+		r.out.Send = appendPart(r.out.Send, rec, to, Repair, limit, from, end)
 	}
 }

@@ -152,8 +152,8 @@ func (r *Room) reconsider(id identity.DeviceID, out uint32) {
 
 // foretell tells of a rekey that waits behind a gap: members that have its keys may fill the gap under these alone.
 func (r *Room) foretell(f *feed, rec *record.Record) {
-	if r.cfg.Rekey == nil {
-		return
+	if _, plain := rec.PlainKinds(); plain || r.cfg.Rekey == nil {
+		return // what has no data is no rekey
 	}
 	posts, err := rec.Posts()
 	if err != nil {

@@ -246,26 +246,33 @@ func (r *Room) sendTail(now time.Duration) {
 	}
 }
 
-// carry sends a record in datagrams of at most limit bytes: whole if it fits, else in pieces.
+// carry sends a record in datagrams of at most limit bytes.
 func (r *Room) carry(rec *record.Record, to identity.DeviceID, class Class, limit int) {
-	b := rec.Bytes()
-	if wire.SealedOverhead+len(b) <= limit {
-		r.out.Send = append(r.out.Send, Send{To: to, Class: class, Frame: wire.Record{Bytes: b}, Record: rec.ID})
-		return
-	}
-	r.carryPart(rec, to, class, limit, 0, len(b))
+	r.out.Send = AppendRecord(r.out.Send, rec, to, class, limit)
 }
 
-// carryPart sends the bytes from up to to of an encoded record in pieces that fit limit.
-func (r *Room) carryPart(rec *record.Record, dst identity.DeviceID, class Class, limit, from, to int) {
+// AppendRecord appends what carries a record in datagrams of at most limit bytes: whole if it fits, else in pieces.
+func AppendRecord(sends []Send, rec *record.Record, to identity.DeviceID, class Class, limit int) []Send {
+	b := rec.Bytes()
+	if wire.SealedOverhead+len(b) <= limit {
+		return append(sends, Send{To: to, Class: class, Frame: wire.Record{Bytes: b}, Record: rec.ID})
+	}
+	return appendPart(sends, rec, to, class, limit, 0, len(b))
+}
+
+// appendPart appends what carries the bytes from up to to of an encoded record in pieces that fit limit.
+func appendPart(
+	sends []Send, rec *record.Record, dst identity.DeviceID, class Class, limit, from, to int,
+) []Send {
 	b := rec.Bytes()
 	step := limit - wire.SealedOverhead - wire.FragOverhead
 	for to = min(to, len(b)); from < to; from += step {
 		f := wire.Frag{
 			Record: rec.ID, Total: uint16(len(b)), Offset: uint16(from), Data: b[from:min(from+step, to)],
 		}
-		r.out.Send = append(r.out.Send, Send{To: dst, Class: class, Frame: f, Record: rec.ID})
+		sends = append(sends, Send{To: dst, Class: class, Frame: f, Record: rec.ID})
 	}
+	return sends
 }
 
 // Again sends a record of ours to one member in pieces that its buffer takes whole, after it said that it was cut.

@@ -51,7 +51,6 @@ type Peer struct {
 	Nick           identity.Nick
 	Addr           netip.AddrPort // proven; of a lost or left device the last one
 	Iface          int            // index of the interface by which Addr is reached
-	Beside         []netip.Addr   // others that it proved, where it is heard now as well
 	Proven         bool           // Addr is proven on the network that the interface is on now
 	Reached        bool           // it echoed there what was sent to it alone
 	Status         Status
@@ -69,12 +68,6 @@ type Peer struct {
 	StreamPort     uint16  // 0: none
 	Missed         float64 // share of its BEATs that did not arrive here; below 0: none was counted yet
 	Misses         float64 // share of all BEATs that it says to miss; below 0: it has not said
-}
-
-// At tells whether the device is here and proved to be at that address, which need not be the one in use.
-func (p Peer) At(addr netip.Addr) bool {
-	addr = addr.Unmap()
-	return p.Present() && (p.Addr.Addr().Unmap() == addr || slices.Contains(p.Beside, addr))
 }
 
 // Present tells whether the device is here, or suspected not to be, at an address that it proved.
@@ -172,15 +165,8 @@ func (p *peer) hears(iface int) bool {
 
 func (d *Discovery) snapshot(p *peer) Peer {
 	t := p.path(p.at)
-	var beside []netip.Addr
-	for _, other := range p.paths {
-		if other != t {
-			beside = append(beside, other.addr.Addr().Unmap())
-		}
-	}
 	return Peer{
 		ID: p.id, Key: p.key, Instance: p.instance, Nick: p.claims.Nick, Addr: p.at.addr, Iface: p.at.iface,
-		Beside: beside,
 		Proven: t != nil, Reached: t != nil && t.reached, Status: p.status, FirstSeen: p.firstSeen, LastSeen: p.lastSeen,
 		LastBroadcast: p.lastBroadcast, LastUnicast: p.lastUnicast, RTT: p.rtt, RecvBuffer: int(p.claims.RecvBuffer),
 		Watch: p.claims.Watch || p.claims.RecvBuffer < watchBelow, Wifi: p.claims.Wifi, Version: p.claims.MaxVersion,
@@ -210,6 +196,18 @@ func (d *Discovery) Peer(id identity.DeviceID) (Peer, bool) {
 		return d.snapshot(p), true
 	}
 	return Peer{}, false
+}
+
+// Places are the addresses that a device has proven where it is heard now, the one in use among them.
+func (d *Discovery) Places(id identity.DeviceID) (all []netip.Addr) {
+	p := d.find(id)
+	if p == nil {
+		return nil
+	}
+	for _, t := range p.paths {
+		all = append(all, t.addr.Addr().Unmap())
+	}
+	return all
 }
 
 // PeerAt is the present device that proved this address last.

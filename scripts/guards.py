@@ -205,7 +205,7 @@ off("files_Made_up_keys_take_no_place", STREAM, "internal/stream/files.go",
     "s.serves != nil && !s.serves(s.ctx, peer, from)")
 guard("files_One_host_keeps_nobody_out", STREAM, "internal/stream/files.go", " || s.filesAt[from] >= filesFromAddr", "")
 guard("files_A_key_is_served_where_its_device_is", ".", "link.go",
-      "is = known && p.Key == key && p.At(at)", "is = known && p.Key == key")
+      " && slices.Contains(e.Places(p.ID), at.Unmap())", "")
 guard("files_One_host_offers_little", FILES, "internal/files/inbox.go",
       "return v.From.IsValid() && o.from == v.From", "return v.From.IsValid() && o.from == v.From && false")
 guard("files_An_offer_brings_what_was_asked_about", FILES, "internal/files/inbox.go",

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -176,14 +175,10 @@ func TestDirectRoomIsNotRekeyed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bodies, _, err := seal.SealRekey(strings.NewReader(strings.Repeat("random", 1000)), secret.RoomID(), 1, b.key.Public(),
-		seal.Secret{9}, []identity.PublicKey{a.key.Public(), b.key.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Do(b.clock(), 3, engine.Say{Room: engine.DirectRoom(a.key.ID()), Posts: []record.Post{
-		{Kind: record.KindRekey, Data: bodies[0]}, {Kind: record.KindRekey, Text: a.key.ID().String(), Data: bodies[0]},
-	}})
+	post := b.rekeyPost(secret, 1, seal.Secret{9}, a, b)
+	out := post
+	out.Text = a.key.ID().String()
+	b.Do(b.clock(), 3, engine.Say{Room: engine.DirectRoom(a.key.ID()), Posts: []record.Post{post, out}})
 	b.settle()
 	g.wait(3 * time.Second)
 	for _, r := range []*engine.RoomState{a.direct(b), b.direct(a)} {

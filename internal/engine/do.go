@@ -351,6 +351,9 @@ func (e *Engine) Peers() []discovery.Peer { return e.discovery.Peers() }
 // Peer is what is known of a device.
 func (e *Engine) Peer(id identity.DeviceID) (discovery.Peer, bool) { return e.discovery.Peer(id) }
 
+// Places are the addresses that a device has proven.
+func (e *Engine) Places(id identity.DeviceID) []netip.Addr { return e.discovery.Places(id) }
+
 // PeerAt is the device that proved to be at an address.
 func (e *Engine) PeerAt(addr netip.AddrPort) (discovery.Peer, bool) { return e.discovery.PeerAt(addr) }
 

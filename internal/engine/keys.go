@@ -332,7 +332,7 @@ func (e *Engine) sayRekeys(now Now, r *room) {
 			return false
 		}
 		limit, _ := r.scopes[0].chat.Limit()
-		for _, send := range inPieces(k.rec, chat.Fresh, limit) {
+		for _, send := range chat.AppendRecord(nil, k.rec, identity.DeviceID{}, chat.Fresh, limit) {
 			e.budget.queue(outgoing{r.name, r.scopes[0], k.keys, send, now.Mono, 0})
 		}
 		return true
@@ -375,7 +375,7 @@ func (e *Engine) underOldKeys(now Now, r *room, s *scope, op *Opened) wire.Drop 
 // before could have become one since.
 func (e *Engine) tellKeys(p discovery.Peer, r *room, s *scope, before *seal.Room) {
 	if rec := r.keysFor(s, p.ID); rec != nil {
-		for _, send := range inPieces(rec, chat.Fresh, s.chat.LimitOf(p.ID)) {
+		for _, send := range chat.AppendRecord(nil, rec, p.ID, chat.Fresh, s.chat.LimitOf(p.ID)) {
 			e.sendTo(p, r, s, before, send)
 		}
 	} else if !r.apart.missed[p.ID] {

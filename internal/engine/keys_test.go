@@ -45,6 +45,21 @@ func (s *station) rekey(without ...*station) error {
 	return s.try(engine.Rekey{Room: crew, Without: ids})
 }
 
+// rekeyPost is what a station says to give a secret to those named, in the room that began with another one.
+func (s *station) rekeyPost(first seal.Secret, epoch uint32, secret seal.Secret, to ...*station) record.Post {
+	s.seg.t.Helper()
+	var keys []identity.PublicKey
+	for _, o := range to {
+		keys = append(keys, o.key.Public())
+	}
+	random := strings.NewReader(strings.Repeat("random", 1000))
+	bodies, _, err := seal.SealRekey(random, first.RoomID(), epoch, s.key.Public(), secret, keys)
+	if err != nil {
+		s.seg.t.Fatal(err)
+	}
+	return record.Post{Kind: record.KindRekey, Data: bodies[0]}
+}
+
 // try has the engine carry out a command, and returns what it refuses at once.
 func (s *station) try(c engine.Command) error {
 	const token = 77
@@ -185,12 +200,7 @@ func TestEachRecordOfARekeyIsSaidAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, of := range []*station{a, b} {
-		bodies, _, err := seal.SealRekey(strings.NewReader(strings.Repeat("random", 1000)), crewSecret.RoomID(), 1,
-			a.key.Public(), seal.Secret{9}, []identity.PublicKey{of.key.Public()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.Do(a.clock(), 3, engine.Say{Room: crew, Posts: []record.Post{{Kind: record.KindRekey, Data: bodies[0]}}})
+		a.Do(a.clock(), 3, engine.Say{Room: crew, Posts: []record.Post{a.rekeyPost(crewSecret, 1, seal.Secret{9}, of)}})
 	}
 	a.settle()
 	g.sent = nil
@@ -284,17 +294,8 @@ func TestEpochsFarAheadAreRefused(t *testing.T) {
 	g := newSegment(t)
 	a, b := g.station(0), g.station(0)
 	enter(a, b)
-	keys := []identity.PublicKey{a.key.Public(), b.key.Public()}
-	ring, err := seal.NewRing(crewSecret, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bodies, _, err := seal.SealRekey(strings.NewReader(strings.Repeat("random", 1000)), ring.RoomID(), 1<<32-1,
-		b.key.Public(), seal.Secret{9}, keys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Do(b.clock(), 3, engine.Say{Room: crew, Posts: []record.Post{{Kind: record.KindRekey, Data: bodies[0]}}})
+	post := b.rekeyPost(crewSecret, 1<<32-1, seal.Secret{9}, a, b)
+	b.Do(b.clock(), 3, engine.Say{Room: crew, Posts: []record.Post{post}})
 	b.settle()
 	g.wait(time.Second)
 	if a.epoch() != 0 {
@@ -307,18 +308,9 @@ func TestADV_rekey_A_record_is_one_rekey(t *testing.T) {
 	g := newSegment(t)
 	a, b := g.station(0), g.station(0)
 	enter(a, b)
-	ring, err := seal.NewRing(crewSecret, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	posts := []record.Post{{Kind: record.KindText, Text: "before"}}
 	for epoch := uint32(1); epoch <= 40; epoch++ {
-		bodies, _, err := seal.SealRekey(strings.NewReader(strings.Repeat("random", 1000)), ring.RoomID(), epoch,
-			b.key.Public(), seal.Secret{byte(epoch)}, []identity.PublicKey{a.key.Public()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		posts = append(posts, record.Post{Kind: record.KindRekey, Data: bodies[0]})
+		posts = append(posts, b.rekeyPost(crewSecret, epoch, seal.Secret{byte(epoch)}, a))
 	}
 	posts = append(posts, record.Post{Kind: record.KindText, Text: "after"})
 	b.Do(b.clock(), 3, engine.Say{Room: crew, Posts: posts})
@@ -511,14 +503,7 @@ func TestADV_rekey_Of_two_at_once_the_stricter_decides(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.wait(15 * time.Second)
-		a.tell("said by a")
-		b.tell("said by b")
-		d.tell("said by d")
-		for _, text := range []string{"said by a", "said by b", "said by d"} {
-			if shownBy(text, a, b, d) != 3 || c.shows(text) {
-				t.Errorf("%d: %q is shown by %d of 3, by who is shut out: %v", n, text, shownBy(text, a, b, d), c.shows(text))
-			}
-		}
+		wantAmong(t, fmt.Sprint(n), []*station{a, b, d}, c)
 	}
 }
 
@@ -540,12 +525,21 @@ func TestADV_rekey_Who_is_being_shut_out_wins_nothing(t *testing.T) {
 		g.wait(30 * time.Second)
 		c.off = false
 		g.wait(30 * time.Second)
-		a.tell("said by a")
-		b.tell("said by b")
-		for _, text := range []string{"said by a", "said by b"} {
-			if shownBy(text, a, b) != 2 || c.shows(text) {
-				t.Errorf("%d: %q is shown by %d of 2, by who is shut out: %v", n, text, shownBy(text, a, b), c.shows(text))
-			}
+		wantAmong(t, fmt.Sprint(n), []*station{a, b}, c)
+	}
+}
+
+// wantAmong has each of those who are in say something, and checks that all of them show it and who is out does not.
+func wantAmong(t *testing.T, when string, in []*station, out ...*station) {
+	t.Helper()
+	said := func(s *station) string { return fmt.Sprint(when, ", said by ", s.addr) }
+	for _, s := range in {
+		s.tell(said(s))
+	}
+	in[0].seg.wait(10 * time.Second)
+	for _, s := range in {
+		if has, leaks := shownBy(said(s), in...), shownBy(said(s), out...); has != len(in) || leaks != 0 {
+			t.Errorf("%q is shown by %d of %d members and %d of %d shut out", said(s), has, len(in), leaks, len(out))
 		}
 	}
 }
@@ -597,18 +591,9 @@ func TestADV_rekey_Nobody_is_shut_out_of_a_public_room(t *testing.T) {
 	g := newSegment(t)
 	a, b, c := g.station(0), g.station(0), g.station(0)
 	g.wait(3 * time.Second)
-	ring, err := seal.NewRing(seal.PublicSecret(square), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	bodies, _, err := seal.SealRekey(rand.NewChaCha8([32]byte{}), ring.RoomID(), 1, c.key.Public(), seal.Secret{9},
-		[]identity.PublicKey{c.key.Public()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.try(engine.Say{Room: square, Posts: []record.Post{
-		{Kind: record.KindRekey, Text: a.key.ID().String(), Data: bodies[0]},
-	}}); err != nil {
+	post := c.rekeyPost(seal.PublicSecret(square), 1, seal.Secret{9}, c)
+	post.Text = a.key.ID().String()
+	if err := c.try(engine.Say{Room: square, Posts: []record.Post{post}}); err != nil {
 		t.Fatal(err)
 	}
 	g.wait(3 * time.Second)
@@ -773,17 +758,7 @@ func TestRekeysInAnyOrder(t *testing.T) {
 				s.off = false
 			}
 			g.wait(3 * time.Minute)
-			for i, s := range in {
-				s.tell(fmt.Sprint("round ", round, " by ", i))
-			}
-			g.wait(10 * time.Second)
-			for i := range in {
-				text := fmt.Sprint("round ", round, " by ", i)
-				if shownBy(text, in...) != len(in) || shownBy(text, all[len(in):]...) != 0 {
-					t.Errorf("seed %d: %q is shown by %d of %d members, %d of %d shut out", seed, text, shownBy(text, in...),
-						len(in), shownBy(text, all[len(in):]...), len(all)-len(in))
-				}
-			}
+			wantAmong(t, fmt.Sprintf("seed %d, round %d", seed, round), in, all[len(in):]...)
 		}
 	}
 }

@@ -40,22 +40,10 @@ func (e *Engine) relay(now Now, r *room, s *scope, op *Opened) {
 			frame(f, record.ID(f.Record))
 		}
 	case wire.TypeRecord:
-		for _, send := range inPieces(op.record, chat.Repair, limit) {
+		for _, send := range chat.AppendRecord(nil, op.record, identity.DeviceID{}, chat.Repair, limit) {
 			frame(send.Frame, op.record.ID)
 		}
 	} // who asks is told of forks
-}
-
-// inPieces is a record in frames whose datagrams have at most limit bytes.
-func inPieces(rec *record.Record, class chat.Class, limit int) (sends []chat.Send) {
-	b := rec.Bytes()
-	if wire.SealedOverhead+len(b) <= limit {
-		return []chat.Send{{Class: class, Frame: wire.Record{Bytes: b}, Record: rec.ID}}
-	}
-	for _, f := range cut(wire.Frag{Record: rec.ID, Total: uint16(len(b)), Data: b}, limit) {
-		sends = append(sends, chat.Send{Class: class, Frame: f, Record: rec.ID})
-	}
-	return sends
 }
 
 // cut is a piece of a record in pieces that fit datagrams of at most limit bytes. They are for keeps.

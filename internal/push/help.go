@@ -1,7 +1,10 @@
 package push
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"bcast/identity"
@@ -80,16 +83,17 @@ func allow[K comparable](all map[K]*allowance, now time.Duration, key K) *allowa
 	if a := all[key]; a != nil {
 		return a
 	}
-	if len(all) >= maxHelped {
-		var oldest K
-		for k, a := range all {
-			if was := all[oldest]; was == nil || a.at < was.at {
-				oldest = k
-			}
-		}
-		delete(all, oldest)
-	}
+	makePlace(all, func(a *allowance) time.Duration { return a.at })
 	a := &allowance{credit: helpBurst, at: now}
 	all[key] = a
 	return a
+}
+
+// makePlace has all take one more: at most maxHelped stay, and who asked longest ago goes.
+func makePlace[K comparable, V any](all map[K]V, at func(V) time.Duration) {
+	if len(all) < maxHelped {
+		return
+	}
+	asked := func(a, b K) int { return cmp.Compare(at(all[a]), at(all[b])) }
+	delete(all, slices.MinFunc(slices.Collect(maps.Keys(all)), asked))
 }

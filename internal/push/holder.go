@@ -110,23 +110,11 @@ func (h *Holder) send(w want, loss uint16, out *Batch) {
 func (h *Holder) asker(now time.Duration, id identity.DeviceID) *asker {
 	a := h.askers[id]
 	if a == nil {
-		if len(h.askers) >= maxHelped {
-			h.forget()
-		}
+		makePlace(h.askers, func(a *asker) time.Duration { return a.at })
 		a = &asker{given: map[int]given{}}
 		h.askers[id] = a
 	}
 	a.at = now
 	maps.DeleteFunc(a.given, func(_ int, g given) bool { return now-g.since >= holdOff })
 	return a
-}
-
-func (h *Holder) forget() {
-	var oldest identity.DeviceID
-	for id, a := range h.askers {
-		if was := h.askers[oldest]; was == nil || a.at < was.at {
-			oldest = id
-		}
-	}
-	delete(h.askers, oldest)
 }

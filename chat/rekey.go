@@ -52,7 +52,7 @@ func (k *rekey) meet(before *rekey) {
 	case before.shutsOut(k.named...):
 		k.barred, k.leaks, k.rival = true, k.secret != before.secret, k.shutsOut(before.named...)
 	case k.shutsOut(before.named...):
-		before.barred, before.leaks = true, k.secret != before.secret
+		before.barred, before.leaks = true, before.leaks || k.secret != before.secret
 	}
 }
 
@@ -255,7 +255,7 @@ func (r *Room) Rival(rec *record.Record) bool {
 
 func (r *Room) rekeysThat(match func(*rekey) bool) (all []*record.Record) {
 	for _, k := range r.rekeys {
-		if match(k) && !slices.Contains(all, k.rec) {
+		if match(k) {
 			all = append(all, k.rec)
 		}
 	}

@@ -370,7 +370,7 @@ guard("order_One_record_uses_up_no_order", "./chat", "internal/record/header.go"
       "if order < PlainOrder || order <= highest+orderStep {", "if order < 1<<46 {")
 REKEY, MEMBER = "chat/rekey.go", "chat/member.go"
 guard("rekey_A_join_from_the_future_keeps_nobody_in", ENGINE, MEMBER, "return m.out == 0 && (", "return (")
-guard("rekey_Of_two_at_once_the_stricter_decides", ENGINE, REKEY, "before.barred, before.leaks = true, k.secret != before.secret", "_ = k.secret")
+guard("rekey_Of_two_at_once_the_stricter_decides", ENGINE, REKEY, "before.barred, before.leaks = true, before.leaks || k.secret != before.secret", "_ = k.secret")
 guard("rekey_Who_is_being_shut_out_wins_nothing", ENGINE, REKEY, "before.struck = true", "before.struck = false")
 guard("rekey_A_public_namesake_makes_no_member", ENGINE, "internal/engine/scope.go",
       "inRoom := !r.private && ", "inRoom := ")
